@@ -1,0 +1,117 @@
+"""The commands: `python -m course_lib {generate,train,notebooks}`. Each says what it takes with --help."""
+
+import argparse
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+
+
+def whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number") from None
+
+
+def positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
+    return value
+
+
+def run_generate(options: argparse.Namespace) -> None:
+    from course_lib.pictures import save_png, tile, to_uint8
+    from course_lib.pipeline import generate
+
+    result = generate(options.seed, options.steps, options.scheduler, options.eta, device=options.device)
+    save_png(options.out, result.picture)
+    if options.strip:
+        moments = np.linspace(0, len(result.trajectory) - 1, 4).round().astype(int)
+        frames = [to_uint8(result.trajectory[i].x)[0] for i in moments] + [result.picture]
+        save_png(options.strip, tile(np.stack(frames), columns=5, scale=4))
+    print(f"{options.out}: seed {options.seed}, {options.scheduler}, {options.steps} steps, {result.nfe} network "
+          f"evaluations, {result.seconds:.2f} s")
+
+
+def run_train(options: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from course_lib.recipes import find_recipe, train
+    from course_lib.runtime import pick_device
+
+    device = pick_device(options.device)
+    run = train(find_recipe(options.name), options.out, device, minutes=options.minutes, resume=options.resume,
+                compiled=options.compile)
+    print(f"Training {options.name} on {device}; drawing the pictures first ...", flush=True)
+    smooth, progress = None, None
+    with tqdm(total=100, unit="%", bar_format="{percentage:5.1f} % |{bar:24}| {elapsed}<{remaining} {postfix}",
+              mininterval=1.0) as bar:
+        try:
+            for progress in run:
+                smooth = progress.loss if smooth is None else 0.99 * smooth + 0.01 * progress.loss
+                bar.set_postfix_str(f"step {progress.step}, loss {smooth:.4f}, "
+                                    f"{progress.pictures_per_second:.0f} pictures/s", refresh=False)
+                bar.update(100 * progress.done - bar.n)
+        except KeyboardInterrupt:
+            run.close()
+    if progress is None or progress.done < 1:
+        print(f"Stopped early; all is kept in {options.out}. Go on with the same command and --resume.")
+        sys.exit(130)
+    print(f"Done: {progress.step} steps, loss {smooth:.4f}. Weights and samples are in {options.out}.")
+
+
+def run_notebooks(options: argparse.Namespace) -> None:
+    from course_lib import notebooks
+
+    for path, seconds in notebooks.run_notebooks(options.paths or sorted(notebooks.FOLDER.glob("*.ipynb"))):
+        print(f"{path.name}: {seconds:.0f} s, {path.stat().st_size / 1000:.0f} KB", flush=True)
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="python -m course_lib", description="Noise to Image, from the command line.")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    generate = commands.add_parser("generate", help="paint a picture out of noise")
+    generate.add_argument("--seed", type=whole, default=0, help="which noise to start from (default 0)")
+    generate.add_argument("--steps", type=whole, default=50, help="how many denoising steps, 1 to 1000 (default 50)")
+    generate.add_argument("--scheduler", default="ddim", help="ddpm, ddim, euler, heun or dpmpp_2m (default ddim)")
+    generate.add_argument("--eta", type=float, help="randomness of ddim, 0 to 1 (default 0)")
+    generate.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
+    generate.add_argument("--out", type=Path, default=Path("picture.png"), help="where to write the picture")
+    generate.add_argument("--strip", type=Path, help="also write a five-frame strip, from noise to picture")
+    generate.set_defaults(run=run_generate)
+
+    train = commands.add_parser("train", help="train one of the course's models")
+    train.add_argument("name", help="which model: pixels")
+    train.add_argument("--minutes", type=positive, required=True, help="how long in all, resumed parts included")
+    train.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
+    train.add_argument("--resume", action="store_true", help="go on where an earlier run in --out stopped")
+    train.add_argument("--compile", action="store_true", help="compile the network first: a minute, then a quarter faster")
+    train.add_argument("--out", type=Path, default=Path("runs"), help="the folder to write to (default runs)")
+    train.set_defaults(run=run_train)
+
+    notebooks = commands.add_parser("notebooks", help="run chapters from clean kernels and keep their outputs")
+    notebooks.add_argument("paths", nargs="*", type=Path, help="which (default: all of notebooks/)")
+    notebooks.set_defaults(run=run_notebooks)
+    return top
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = parser().parse_args(arguments)
+    from course_lib.runtime import CourseError  # after the words are checked: --help need not wait for PyTorch
+
+    try:
+        options.run(options)
+    except CourseError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Pictures to learn from: the picture book, torchvision's sets, a folder of your own. All through `open_pictures`."""
+
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from course_lib.pictures import cut_square, open_picture
+from course_lib.picturebook import main_caption, random_scene, render
+from course_lib.runtime import ROOT, CourseError, check_whole
+
+DOWNLOADS = ROOT / "data" / "downloads"
+TORCHVISION_SETS = ("MNIST", "FashionMNIST", "CIFAR10")
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
+HELD_OUT_FROM = 1_000_000_000  # picture-book seeds from here on are never trained on
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """pictures: uint8 (N, C, H, W), C = 1 or 3, in memory; labels: a text for each of them."""
+
+    pictures: Tensor
+    labels: list[str]
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def batch(self, indices) -> Tensor:
+        """The chosen pictures as a network wants them: float32 (n, C, H, W) in [-1, 1]."""
+        return self.pictures[indices].float() / 127.5 - 1
+
+
+def open_pictures(name: str, size: int = 32, split: str = "train", limit: int | None = None,
+                  root: Path = DOWNLOADS) -> Pictures:
+    """Open a set of pictures as squares of `size` pixels.
+
+    name: "picturebook", "MNIST", "FashionMNIST", "CIFAR10" (downloaded to `root` if they are not there), or the path
+    of a folder of pictures. split: "train" or "test". limit: at most so many; the picture book, which has no end,
+    gives 2,000 unless told.
+    Raises CourseError if there is no such set, no network to fetch it, or no picture in the folder.
+    """
+    check_whole(size, "The size", 16, 256)
+    if split not in ("train", "test"):
+        raise CourseError(f"There is no split '{split}': choose train or test.")
+    if limit is not None:
+        check_whole(limit, "The limit", 1, 10_000_000)
+    if name == "picturebook":
+        return _open_picturebook(size, split, limit or 2000)
+    if name in TORCHVISION_SETS:
+        return _open_torchvision(name, size, split, limit, root)
+    if Path(name).is_dir():
+        return _open_folder(Path(name), size, limit)
+    raise CourseError(f"There are no pictures called '{name}': choose picturebook, {', '.join(TORCHVISION_SETS)}, or "
+                      "the path of a folder.")
+
+
+def scene_seed(index: int, split: str) -> int:
+    """The seed of a split's picture number `index`; the two splits share none."""
+    return index + (HELD_OUT_FROM if split == "test" else 0)
+
+
+def _draw(size: int, seed: int) -> tuple[np.ndarray, str]:
+    scene = random_scene(seed)
+    return render(scene, size), main_caption(scene)
+
+
+def _open_picturebook(size: int, split: str, count: int) -> Pictures:
+    seeds, draw = range(scene_seed(0, split), scene_seed(count, split)), partial(_draw, size)
+    if count < 4000:
+        drawn = list(map(draw, seeds))
+    else:  # enough work to pay for starting other processes; spawned, since forking a process with threads is unsafe
+        workers = min(os.cpu_count() or 1, 16)
+        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+            drawn = list(pool.map(draw, seeds, chunksize=256))
+    pixels, captions = zip(*drawn)
+    return Pictures(torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous(), list(captions))
+
+
+def _open_torchvision(name: str, size: int, split: str, limit: int | None, root: Path) -> Pictures:
+    from torchvision import datasets  # imported here: it is slow to load, and only these sets need it
+
+    opener = partial(getattr(datasets, name), str(root), train=split == "train")
+    try:
+        dataset = opener(download=False)
+    except RuntimeError:  # torchvision's word for "not there"
+        try:
+            dataset = opener(download=True)
+        except (OSError, RuntimeError) as error:
+            raise CourseError(f"{name} is not in {root} and could not be downloaded ({error}): connect to the network "
+                              "and try again, or use the picture book, which needs none.") from None
+    chosen = range(min(limit or len(dataset), len(dataset)))
+    grey = name != "CIFAR10"
+    pixels = [np.asarray(cut_square(Image.fromarray(np.asarray(dataset.data[i])), size)) for i in chosen]
+    stacked = torch.from_numpy(np.stack(pixels))
+    stacked = stacked[:, None] if grey else stacked.permute(0, 3, 1, 2).contiguous()
+    return Pictures(stacked, [dataset.classes[int(dataset.targets[i])] for i in chosen])
+
+
+def _open_folder(folder: Path, size: int, limit: int | None) -> Pictures:
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_ENDINGS)[:limit]
+    if not paths:
+        raise CourseError(f"There is no picture in {folder}: put some {', '.join(PICTURE_ENDINGS)} files there.")
+    pixels = np.stack([open_picture(path, size) for path in paths])
+    return Pictures(torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), [path.stem for path in paths])

@@ -1,0 +1,176 @@
+"""The scrubber: a picture that changes as you drag. All frames go to the browser once; scrubbing never asks the kernel."""
+
+import base64
+import io
+import math
+import re
+import textwrap
+from pathlib import Path
+from typing import Mapping, Sequence
+
+import anywidget
+import numpy as np
+import traitlets
+from matplotlib import get_data_path
+from PIL import Image, ImageDraw, ImageFont
+
+from course_lib.runtime import CourseError
+
+LOSSLESS_LIMIT = 320_000  # bytes of PNG; a larger sheet goes as JPEG, whose losses drown in the noise it shows
+JPEG_QUALITY = 90
+JPEG_BLOCK = 8  # frames start on a whole block, so that none bleeds into its neighbour
+LARGEST_SHEET = 16_384  # pixels a side: what every browser can decode
+STRIP_FRAMES = 5
+STRIP_TILE = 128  # pixels
+CAPTION_SIZE = 12
+CAPTION_FONT = Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")  # Pillow's own has no Greek letters
+
+
+def short_lines(text: str, chars: int) -> list[str]:
+    """A label as short lines: broken at its middle dots, before brackets, and then by words."""
+    return [line for part in re.split(r" · | (?=\()", text) for line in textwrap.wrap(part, chars)]
+
+
+def film_strip(frames: np.ndarray, labels: Sequence[str]) -> bytes:
+    """Five captioned frames, evenly chosen from first to last, as one PNG file.
+
+    frames: (n, H, W, 3) uint8; labels: n texts. Wide frames stand one above the other, all others side by side.
+    """
+    chosen = np.unique(np.linspace(0, len(frames) - 1, STRIP_FRAMES).round().astype(int))
+    height, width = frames.shape[1:3]
+    scale = STRIP_TILE / height
+    if scale > 1:
+        scale = math.ceil(scale)  # whole numbers keep pixels square and the file small
+    tile = (round(width * scale), round(height * scale))
+    resample = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.LANCZOS
+    font = ImageFont.truetype(CAPTION_FONT, CAPTION_SIZE)
+    lines = [short_lines(labels[i], max(8, tile[0] // 6)) for i in chosen]
+    line_height, gap = CAPTION_SIZE + 4, 8
+    cell = (tile[0] + gap, tile[1] + line_height * max(map(len, lines)) + 2 * gap)
+    across = width <= 2 * height
+    count = len(chosen)
+    size = (cell[0] * count + gap, cell[1] + gap) if across else (cell[0] + gap, cell[1] * count + gap)
+    strip = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(strip)
+    for k, i in enumerate(chosen):
+        x, y = (gap + k * cell[0], gap) if across else (gap, gap + k * cell[1])
+        strip.paste(Image.fromarray(frames[i]).resize(tile, resample), (x, y))
+        draw.multiline_text((x, y + tile[1] + gap // 2), "\n".join(lines[k]), fill="#222222", font=font, spacing=4)
+    file = io.BytesIO()
+    strip.save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def sprite_sheet(frames: np.ndarray) -> tuple[str, bytes, tuple[int, int], int]:
+    """All frames on one sheet: (mime type, file, (width, height) of a cell, cells in a row).
+
+    frames: (n, H, W, 3) uint8. Row by row from the top left; a frame stands at its cell's top left corner.
+    """
+    count, height, width = frames.shape[:3]
+    down, right = -height % JPEG_BLOCK, -width % JPEG_BLOCK
+    cells = np.pad(frames, ((0, 0), (0, down), (0, right), (0, 0)), mode="edge")
+    columns = math.ceil(math.sqrt(count * height / width))
+    rows = math.ceil(count / columns)
+    cells = np.pad(cells, ((0, rows * columns - count), (0, 0), (0, 0), (0, 0)))
+    h, w = cells.shape[1:3]
+    if max(rows * h, columns * w) > LARGEST_SHEET:
+        raise CourseError(f"{count} frames of {width} by {height} pixels are too many for a browser: show fewer frames.")
+    sheet = Image.fromarray(cells.reshape(rows, columns, h, w, 3).swapaxes(1, 2).reshape(rows * h, columns * w, 3))
+    file = io.BytesIO()
+    sheet.save(file, "PNG")
+    if file.tell() <= LOSSLESS_LIMIT:
+        return "image/png", file.getvalue(), (w, h), columns
+    file = io.BytesIO()
+    sheet.save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    return "image/jpeg", file.getvalue(), (w, h), columns
+
+
+def check_views(views: Mapping[str, np.ndarray], labels: Sequence[str]) -> None:
+    """CourseError unless every view holds frames (n, H, W, 3), uint8, all of one shape, and there are n labels."""
+    if not views:
+        raise CourseError("Give the scrubber at least one view: a name and its frames.")
+    first = next(iter(views))
+    shape = np.shape(views[first])
+    for name, frames in views.items():
+        if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
+            found = f"{frames.dtype} {frames.shape}" if isinstance(frames, np.ndarray) else type(frames).__name__
+            raise CourseError(f"The frames of '{name}' must be a uint8 array (n, H, W, 3), but they are {found}.")
+        if 0 in frames.shape:
+            raise CourseError(f"The frames of '{name}' are empty: give at least one frame of at least one pixel.")
+        if frames.shape != shape:
+            raise CourseError(f"All views must have one shape, but '{first}' is {shape} and '{name}' is {frames.shape}.")
+    if len(labels) != shape[0]:
+        raise CourseError(f"Give one label a frame: {shape[0]} frames, {len(labels)} labels.")
+
+
+def pack(views: Mapping[str, np.ndarray], labels: Sequence[str], alt: str, start: int | None = None,
+         display_size: int = 256, title: str = "", curve: dict | None = None) -> dict:
+    """What the browser needs, as one dict; the arguments are the Scrubber's."""
+    check_views(views, labels)
+    count, height, width = next(iter(views.values())).shape[:3]
+    start = count - 1 if start is None else start
+    if not 0 <= start < count:
+        raise CourseError(f"The scrubber can open on frame 0 to {count - 1}, not {start}.")
+    if curve is not None and len(curve["y"]) != count:
+        raise CourseError(f"Give the curve one value a frame: {count} frames, {len(curve['y'])} values.")
+    sheets = [sprite_sheet(frames) for frames in views.values()]
+    return {
+        "names": list(views), "labels": list(labels), "alt": alt, "title": title, "start": start,
+        "display_size": display_size, "width": width, "height": height, "curve": curve,
+        "cell": sheets[0][2], "columns": sheets[0][3],
+        "sheets": [{"type": kind, "bytes": file} for kind, file, _, _ in sheets],
+    }
+
+
+def with_strip(data: dict, strip: bytes, alt: str) -> tuple[dict, dict]:
+    """A widget's MIME bundle, and its metadata, with a picture for every place that has no widgets.
+
+    JupyterLab prefers the widget; code hosts, viewers and exports, which hold no widget state, take the PNG.
+    """
+    picture = {"image/png": base64.b64encode(strip).decode(), "text/plain": alt}
+    return data | picture, {"image/png": {"alt": alt}}
+
+
+class Scrubber(anywidget.AnyWidget):
+    """Frames under a slider.
+
+    views: name -> frames, uint8 (n, H, W, 3), all of one shape; the first is the one shown at the start.
+    labels: n texts, one a frame, such as "step 12 of 50 · noise level 0.76".
+    alt: what is shown, in a sentence, for those who do not see it.
+    start: the frame to open on; None is the last.
+    display_size: height of the picture on the page in CSS pixels.
+    curve: None, or {"label": text, "y": n numbers, "range": (low, high), "others": lists of n numbers}, drawn under the
+        slider: y with a marker that follows it, the others as thin lines.
+
+    Keys: arrows, Page up, Page down, Home, End; Space plays and pauses; 1, 2, 3 choose the view. Where the reader asks
+    for reduced motion nothing moves by itself: Play becomes Next frame. Raises CourseError on input that does not fit.
+    """
+
+    _esm = Path(__file__).with_name("scrubber.js")
+    _css = Path(__file__).with_name("scrubber.css")
+    shown = traitlets.Dict().tag(sync=True)  # one trait, so that frames, labels and curve change together
+
+    def __init__(self, views: Mapping[str, np.ndarray], labels: Sequence[str], alt: str, start: int | None = None,
+                 display_size: int = 256, title: str = "", curve: dict | None = None):
+        shown = pack(views, labels, alt, start, display_size, title, curve)
+        super().__init__(shown=shown)
+        self.strip = film_strip(next(iter(views.values())), labels)
+
+    def show(self, views: Mapping[str, np.ndarray], labels: Sequence[str], **others) -> None:
+        """Put other frames in place; the arguments are those of the constructor. The reader's frame and view stay."""
+        self.shown = pack(views, labels, **others)
+        self.strip = film_strip(next(iter(views.values())), labels)
+
+    @property
+    def strip_alt(self) -> str:
+        """What the static strip shows, in words."""
+        labels = self.shown["labels"]
+        return f"{self.shown['alt']} Film strip, from {labels[0]} to {labels[-1]}."
+
+    def __repr__(self) -> str:
+        return f"Scrubber({len(self.shown['labels'])} frames: {', '.join(self.shown['names'])})"
+
+    def _repr_mimebundle_(self, **kwargs):
+        data, metadata = super()._repr_mimebundle_(**kwargs)
+        data, more = with_strip(data, self.strip, self.strip_alt)
+        return data, metadata | more

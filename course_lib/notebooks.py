@@ -1,0 +1,44 @@
+"""Run the chapters and keep them tidy: the one command by which notebooks are committed, `python -m course_lib notebooks`."""
+
+import time
+from pathlib import Path
+from typing import Iterator
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from course_lib.runtime import ROOT, CourseError, write_atomically
+
+FOLDER = ROOT / "notebooks"
+
+
+def tidy(notebook: nbformat.NotebookNode) -> None:
+    """Drop what differs from run to run and means nothing to a reader: widget state, cell timings, kernel patch level."""
+    notebook.metadata = nbformat.from_dict({
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"}})
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number:02d}"
+        tags = cell.metadata.get("tags")
+        cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
+
+
+def run_notebooks(paths: list[Path], timeout: int = 90) -> Iterator[tuple[Path, float]]:
+    """Run each notebook from a clean kernel, write it back with its outputs, and yield (path, seconds it took).
+
+    A notebook in which a cell fails is left as it was. Raises CourseError naming the cell.
+    """
+    for path in paths:
+        if not path.is_file():
+            raise CourseError(f"There is no notebook {path}: give paths such as notebooks/01_noise.ipynb.")
+        notebook = nbformat.read(path, as_version=4)
+        begun = time.monotonic()
+        client = NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}})
+        try:
+            client.execute()
+        except CellExecutionError as error:
+            raise CourseError(f"{path.name} stopped: {error.ename}: {error.evalue}") from None
+        tidy(notebook)
+        write_atomically(path, lambda name: nbformat.write(notebook, name))
+        yield path, time.monotonic() - begun
