@@ -147,15 +147,13 @@ def set_up(options):
     extras = ["lab", "test"] if options.command == "test" else ["lab"]
     if options.here:
         install_here(extras)
-    elif not is_current(read_stamp(), extras):
-        with lock() as locks:
-            stamp = read_stamp()
-            if is_current(stamp, extras):
-                pass  # the run that we waited for has done it
-            elif is_sound(stamp):
-                update(stamp, extras, locks)
-            else:
-                build(extras, locks)
+        return
+    with lock() as locks:
+        stamp = read_stamp()
+        if not is_sound(stamp):
+            build(extras, locks)
+        elif not is_current(stamp, extras):
+            update(stamp, extras, locks)
 
 
 def venv_python():
@@ -200,9 +198,8 @@ def is_sound(stamp):
 
 
 def is_current(stamp, extras):
-    """True for a sound environment that holds these extras, as pyproject.toml and constraints.txt are now."""
-    return (stamp.get("requirements") == requirements_hash()
-            and set(extras) <= set(stamp.get("extras", [])) and is_sound(stamp))
+    """True when a sound environment holds these extras, as pyproject.toml and constraints.txt are now."""
+    return stamp["requirements"] == requirements_hash() and set(extras) <= set(stamp["extras"])
 
 
 def requirements_hash():
@@ -499,9 +496,12 @@ def is_installed_here(extras):
     with open(os.path.join(ROOT, "pyproject.toml"), "rb") as file:
         project = tomllib.load(file)["project"]
     requirements = project["dependencies"] + [r for e in extras for r in project["optional-dependencies"][e]]
+    # installed packages only, not the description that a build leaves beside start.py
+    places = [place for place in sys.path if os.path.abspath(place) != ROOT]
+    courses = metadata.distributions(name=project["name"], path=places)
+    origins = [json.loads(course.read_text("direct_url.json") or "{}").get("url") for course in courses]
     try:
-        origin = json.loads(metadata.distribution(project["name"]).read_text("direct_url.json") or "{}")
-        return (origin.get("url") == pathlib.Path(ROOT).as_uri()
+        return (pathlib.Path(ROOT).as_uri() in origins
                 and all(is_met(requirement, metadata.version) for requirement in requirements))
     except metadata.PackageNotFoundError:
         return False

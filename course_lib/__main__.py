@@ -49,7 +49,7 @@ def run_train(options: argparse.Namespace) -> None:
     run = train(find_recipe(options.name), options.out, device, minutes=options.minutes, resume=options.resume,
                 compiled=options.compile)
     print(f"Training {options.name} on {device}; drawing the pictures first ...", flush=True)
-    smooth, progress = None, None
+    smooth, progress, stopped = None, None, False
     with tqdm(total=100, unit="%", bar_format="{percentage:5.1f} % |{bar:24}| {elapsed}<{remaining} {postfix}",
               mininterval=1.0) as bar:
         try:
@@ -60,9 +60,13 @@ def run_train(options: argparse.Namespace) -> None:
                 bar.update(100 * progress.done - bar.n)
         except KeyboardInterrupt:
             run.close()
-    if progress is None or progress.done < 1:
+            stopped = True
+    if stopped:
         print(f"Stopped early; all is kept in {options.out}. Go on with the same command and --resume.")
         sys.exit(130)
+    if progress is None:
+        print(f"The run in {options.out} has had its {options.minutes:g} minutes: give more to go on.")
+        return
     print(f"Done: {progress.step} steps, loss {smooth:.4f}. Weights and samples are in {options.out}.")
 
 
@@ -92,7 +96,8 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--minutes", type=positive, required=True, help="how long in all, resumed parts included")
     train.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
     train.add_argument("--resume", action="store_true", help="go on where an earlier run in --out stopped")
-    train.add_argument("--compile", action="store_true", help="compile the network first: a minute, then a quarter faster")
+    train.add_argument("--compile", action="store_true",
+                       help="compile the network first: a minute, then a quarter faster")
     train.add_argument("--out", type=Path, default=Path("runs"), help="the folder to write to (default runs)")
     train.set_defaults(run=run_train)
 
@@ -111,6 +116,8 @@ def main(arguments: list[str] | None = None) -> None:
     except CourseError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

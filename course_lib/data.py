@@ -19,6 +19,7 @@ from course_lib.runtime import ROOT, CourseError, check_whole
 DOWNLOADS = ROOT / "data" / "downloads"
 TORCHVISION_SETS = ("MNIST", "FashionMNIST", "CIFAR10")
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
+MANY = 4000  # pages of the picture book that it pays to start other processes for
 HELD_OUT_FROM = 1_000_000_000  # picture-book seeds from here on are never trained on
 
 
@@ -73,9 +74,9 @@ def _draw(size: int, seed: int) -> tuple[np.ndarray, str]:
 
 def _open_picturebook(size: int, split: str, count: int) -> Pictures:
     seeds, draw = range(scene_seed(0, split), scene_seed(count, split)), partial(_draw, size)
-    if count < 4000:
+    if count < MANY:
         drawn = list(map(draw, seeds))
-    else:  # enough work to pay for starting other processes; spawned, since forking a process with threads is unsafe
+    else:  # spawned, since forking a process that has threads is unsafe
         workers = min(os.cpu_count() or 1, 16)
         with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
             drawn = list(pool.map(draw, seeds, chunksize=256))
@@ -89,18 +90,25 @@ def _open_torchvision(name: str, size: int, split: str, limit: int | None, root:
     opener = partial(getattr(datasets, name), str(root), train=split == "train")
     try:
         dataset = opener(download=False)
-    except RuntimeError:  # torchvision's word for "not there"
-        try:
-            dataset = opener(download=True)
-        except (OSError, RuntimeError) as error:
-            raise CourseError(f"{name} is not in {root} and could not be downloaded ({error}): connect to the network "
-                              "and try again, or use the picture book, which needs none.") from None
+    except (RuntimeError, AssertionError, ValueError, LookupError) as error:
+        if "not found" not in str(error):  # torchvision's words where there is no copy; all others mean half a file
+            raise CourseError(f"The copy of {name} in {root} is damaged: delete it there and try again.") from None
+        dataset = _download(opener, name, root)
     chosen = range(min(limit or len(dataset), len(dataset)))
     grey = name != "CIFAR10"
     pixels = [np.asarray(cut_square(Image.fromarray(np.asarray(dataset.data[i])), size)) for i in chosen]
     stacked = torch.from_numpy(np.stack(pixels))
     stacked = stacked[:, None] if grey else stacked.permute(0, 3, 1, 2).contiguous()
     return Pictures(stacked, [dataset.classes[int(dataset.targets[i])] for i in chosen])
+
+
+def _download(opener, name: str, root: Path):
+    try:
+        return opener(download=True)
+    except (OSError, RuntimeError) as error:
+        reason = str(error).splitlines()[0].strip(":<>")
+        raise CourseError(f"{name} is not in {root} and could not be downloaded ({reason}): connect to the network and "
+                          "try again, or use the picture book, which needs none.") from None
 
 
 def _open_folder(folder: Path, size: int, limit: int | None) -> Pictures:

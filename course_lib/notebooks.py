@@ -1,4 +1,4 @@
-"""Run the chapters and keep them tidy: the one command by which notebooks are committed, `python -m course_lib notebooks`."""
+"""Run the chapters and keep them tidy: `python -m course_lib notebooks`, by which notebooks are committed."""
 
 import time
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Iterator
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 from course_lib.runtime import ROOT, CourseError, write_atomically
 
@@ -14,7 +14,7 @@ FOLDER = ROOT / "notebooks"
 
 
 def tidy(notebook: nbformat.NotebookNode) -> None:
-    """Drop what differs from run to run and means nothing to a reader: widget state, cell timings, kernel patch level."""
+    """Drop what differs from run to run and means nothing to a reader: widget state, timings, the kernel's version."""
     notebook.metadata = nbformat.from_dict({
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"}})
@@ -34,11 +34,14 @@ def run_notebooks(paths: list[Path], timeout: int = 90) -> Iterator[tuple[Path, 
             raise CourseError(f"There is no notebook {path}: give paths such as notebooks/01_noise.ipynb.")
         notebook = nbformat.read(path, as_version=4)
         begun = time.monotonic()
-        client = NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}})
+        client = NotebookClient(notebook, timeout=timeout, kernel_name="python3",
+                                resources={"metadata": {"path": str(path.parent)}})
         try:
             client.execute()
         except CellExecutionError as error:
             raise CourseError(f"{path.name} stopped: {error.ename}: {error.evalue}") from None
+        except (CellTimeoutError, DeadKernelError) as error:
+            raise CourseError(f"{path.name} stopped: {error}") from None
         tidy(notebook)
         write_atomically(path, lambda name: nbformat.write(notebook, name))
         yield path, time.monotonic() - begun

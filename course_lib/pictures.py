@@ -53,15 +53,22 @@ def open_picture(file, size: int, name: str = "") -> np.ndarray:
                 raise CourseError(f"{name} has {picture.width} x {picture.height} pixels: make it smaller than 50 "
                                   "megapixels and try again.")
             upright = ImageOps.exif_transpose(picture)
+            if upright.mode.startswith("I"):  # 16 bits of grey, which Pillow would clip, not scale
+                upright = Image.fromarray((np.asarray(upright).clip(0, 65535) // 257).astype(np.uint8))
+            upright = upright.convert("RGBA")
             flat = Image.new("RGB", upright.size, "white")  # what is transparent becomes white
-            flat.paste(upright.convert("RGB"), mask=upright.convert("RGBA").getchannel("A"))
+            flat.paste(upright, mask=upright.getchannel("A"))
             return np.asarray(cut_square(flat, size))
     except CourseError:
         raise
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        raise CourseError(f"{name} cannot be read as a picture (it may be cut short): try another PNG or JPEG file.") from None
+    except Image.DecompressionBombError:  # Pillow's own limit comes first for the largest ones
+        raise CourseError(f"{name} is far too large: make it smaller than 50 megapixels and try again.") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+        raise CourseError(f"{name} cannot be read as a picture (it may be cut short): try another PNG or JPEG "
+                          "file.") from None
 
 
 def cut_square(picture: Image.Image, size: int) -> Image.Image:
     """The middle of a picture as a square of `size` pixels: averaged when it shrinks, smooth when it grows."""
-    return ImageOps.fit(picture, (size, size), Image.Resampling.BOX if picture.width >= size else Image.Resampling.BICUBIC)
+    method = Image.Resampling.BOX if min(picture.size) >= size else Image.Resampling.BICUBIC
+    return ImageOps.fit(picture, (size, size), method)

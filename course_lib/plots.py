@@ -7,59 +7,78 @@ colour blindness (Okabe & Ito 2008), and lines that differ in their dashes as we
 import base64
 import html
 import io
+import textwrap
+from pathlib import Path
 from typing import Mapping, Sequence
 
 import numpy as np
+from matplotlib import get_data_path
 from matplotlib.figure import Figure as Canvas
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
+
+from course_lib.runtime import CourseError
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
 INK, PAPER = "#222222", "#FDFCF8"
-DPI = 96
+DPI, FEW_COLOURS = 96, 64
+MARGIN, TEXT, LINE = 6, 12, 16  # pixels: between pictures, of a letter, of a line
+FONT = Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")  # Pillow's own font has no Greek letters
 
 
 class Figure:
-    """A finished figure: PNG bytes and the words that stand for it. colours: at most so many, None for all there are."""
+    """A finished figure, an RGB image, and the words that stand for it."""
 
-    def __init__(self, canvas: Canvas, alt: str, colours: int | None = 64):
+    def __init__(self, image: Image.Image, alt: str):
         if not alt.strip():
-            raise ValueError("Every figure needs an alt text that says what can be seen in it.")
-        target = io.BytesIO()
-        canvas.savefig(target, format="png", dpi=DPI, facecolor=PAPER, bbox_inches="tight", pad_inches=0.12)
-        if colours:  # lines and dots need few colours, and a notebook must stay small
-            drawn = Image.open(target).convert("RGB").quantize(colours, dither=Image.Dither.NONE)
-            target = io.BytesIO()
-            drawn.save(target, format="PNG", optimize=True)
-        self.png, self.alt = target.getvalue(), alt
+            raise CourseError("Every figure needs an alt text that says what can be seen in it.")
+        self.image, self.alt = image, alt
+
+    @classmethod
+    def of_canvas(cls, canvas: Canvas, alt: str) -> "Figure":
+        """From a matplotlib figure. Lines and dots need few colours, and a notebook must stay small."""
+        file = io.BytesIO()
+        canvas.savefig(file, format="png", dpi=DPI, facecolor=PAPER, bbox_inches="tight", pad_inches=0.12)
+        return cls(Image.open(file).convert("RGB").quantize(FEW_COLOURS, dither=Image.Dither.NONE), alt)
+
+    def _encoded(self, kind: str, **options) -> str:
+        file = io.BytesIO()
+        self.image.save(file, kind, **options)
+        return base64.b64encode(file.getvalue()).decode()
 
     def __repr__(self) -> str:
         return f"[figure: {self.alt}]"
 
     def _repr_mimebundle_(self, **_) -> dict[str, str]:
         """HTML first, because it carries the alt text; the bare PNG for viewers that show no HTML."""
-        data = base64.b64encode(self.png).decode()
-        image = (f'<img alt="{html.escape(self.alt, quote=True)}" src="data:image/png;base64,{data}" '
-                 'style="max-width:100%;border-radius:6px">')
-        return {"text/html": image, "image/png": data, "text/plain": repr(self)}
+        image = (f'<img alt="{html.escape(self.alt, quote=True)}" src="data:image/webp;base64,'
+                 f'{self._encoded("WEBP", lossless=True, quality=60)}" style="max-width:100%;border-radius:6px">')
+        return {"text/html": image, "image/png": self._encoded("PNG", optimize=True), "text/plain": repr(self)}
 
 
 def pictures(arrays: Sequence[np.ndarray] | np.ndarray, alt: str, titles: Sequence[str] = (), columns: int = 8,
-             inches: float = 1.3, smooth: bool = False) -> Figure:
-    """Pictures (N, H, W, 3) uint8 in rows of `columns`, each `inches` wide, with a title each if any are given."""
+             width: int = 128) -> Figure:
+    """Pictures (N, H, W, 3) uint8 in rows of `columns`, with a title under each if any are given.
+
+    width: about how many pixels wide each is shown; small pictures grow by a whole factor, so that their pixels stay
+    square and sharp.
+    """
+    first = Image.fromarray(arrays[0])
+    factor = max(1, round(width / first.width))
+    shown = (first.width * factor, first.height * factor)
+    words = [textwrap.fill(title, max(8, shown[0] // 7)) for title in titles]
+    room = LINE * max((word.count("\n") + 1 for word in words), default=0)  # pixels under each row
     columns = min(columns, len(arrays))
     rows = -(-len(arrays) // columns)
-    room = 0.3 if len(titles) else 0.06  # inches above each row
-    canvas = Canvas(figsize=(columns * (inches + 0.06), rows * (inches + room)))
-    axes = canvas.subplots(rows, columns, squeeze=False, gridspec_kw={
-        "wspace": 0.04, "hspace": room / inches, "left": 0, "right": 1, "bottom": 0, "top": 1})
-    for axis in axes.flat:
-        axis.axis("off")
-    for i, (axis, array) in enumerate(zip(axes.flat, arrays)):
-        axis.imshow(array, interpolation="antialiased" if smooth else "nearest", aspect="auto")
-        if i < len(titles):
-            axis.set_title(titles[i], fontsize=9, color=INK, pad=3)
-    return Figure(canvas, alt, colours=None)
+    cell = (shown[0] + MARGIN, shown[1] + room + MARGIN)
+    sheet = Image.new("RGB", (columns * cell[0] + MARGIN, rows * cell[1] + MARGIN), PAPER)
+    pen, font = ImageDraw.Draw(sheet), ImageFont.truetype(FONT, TEXT)
+    for i, array in enumerate(arrays):
+        left, top = MARGIN + i % columns * cell[0], MARGIN + i // columns * cell[1]
+        sheet.paste(Image.fromarray(array).resize(shown, Image.Resampling.NEAREST), (left, top))
+        if i < len(words):
+            pen.multiline_text((left, top + shown[1] + 2), words[i], fill=INK, font=font, spacing=LINE - TEXT)
+    return Figure(sheet, alt)
 
 
 def curves(x: Sequence[float], lines: Mapping[str, Sequence[float]], alt: str, x_label: str = "", y_label: str = "",
@@ -76,7 +95,7 @@ def curves(x: Sequence[float], lines: Mapping[str, Sequence[float]], alt: str, x
     if len(lines) > 1:
         axis.legend(frameon=False)
     _calm(axis)
-    return Figure(canvas, alt)
+    return Figure.of_canvas(canvas, alt)
 
 
 def points(clouds: Mapping[str, np.ndarray], alt: str, columns: int = 5, inches: float = 1.9, limit: float = 3.0,
@@ -94,7 +113,7 @@ def points(clouds: Mapping[str, np.ndarray], alt: str, columns: int = 5, inches:
         axis.scatter(*np.asarray(cloud).T, s=3, color=COLOURS[0], linewidths=0)
         axis.set_title(name, fontsize=9, color=INK)
         _square(axis, limit)
-    return Figure(canvas, alt)
+    return Figure.of_canvas(canvas, alt)
 
 
 def field(starts: np.ndarray, arrows: Mapping[str, np.ndarray], alt: str, data: np.ndarray | None = None,
@@ -117,7 +136,7 @@ def field(starts: np.ndarray, arrows: Mapping[str, np.ndarray], alt: str, data: 
                 axis.plot(*path[-1], "o", color=COLOURS[0], markersize=3)
         axis.set_title(name, fontsize=9, color=INK)
         _square(axis, limit)
-    return Figure(canvas, alt)
+    return Figure.of_canvas(canvas, alt)
 
 
 def _square(axis, limit: float) -> None:

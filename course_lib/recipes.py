@@ -1,5 +1,6 @@
 """What the course trains, one recipe a model: the network, the data, the loss. `python -m course_lib train NAME`."""
 
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Callable, Iterator
@@ -71,7 +72,8 @@ def picture_loss(pictures: Pictures, schedule: str, prediction: str, batch: int)
         x0 = pictures.batch(torch.randint(len(pictures), (batch,), generator=source))
         eps, t = torch.randn(x0.shape, generator=source), random_times(batch, source)
         device = next(network.parameters()).device
-        return Denoiser(network, find_schedule(schedule), prediction).loss(x0.to(device), eps.to(device), t.to(device)), batch
+        denoise = Denoiser(network, find_schedule(schedule), prediction)
+        return denoise.loss(x0.to(device), eps.to(device), t.to(device)), batch
 
     return loss
 
@@ -103,8 +105,6 @@ def train(recipe: PixelRecipe, out: Path, device: torch.device, *, minutes: floa
         trainee.load(state, recipe.settings())
     elif state.exists():
         raise CourseError(f"{state} holds an earlier run: go on with it by --resume, or choose another --out.")
-    loss = picture_loss(open_pictures(recipe.data, recipe.size, limit=recipe.pictures), recipe.schedule,
-                        recipe.prediction, recipe.batch)
 
     def save() -> None:
         trainee.save(state, recipe.settings())
@@ -118,11 +118,14 @@ def train(recipe: PixelRecipe, out: Path, device: torch.device, *, minutes: floa
         save_png(out / f"{recipe.name}-samples.png", sample_sheet(denoise, recipe.size))
 
     save()  # a folder that cannot be written to is noticed now, not after an hour
+    loss = picture_loss(open_pictures(recipe.data, recipe.size, limit=recipe.pictures), recipe.schedule,
+                        recipe.prediction, recipe.batch)
     if compiled:
         trainee.network.compile()
     drawn = 0
-    for progress in fit(trainee, loss, minutes=minutes, steps=steps, save=save):
-        if sheets and progress.done >= (drawn + 1) / sheets:
-            drawn = int(progress.done * sheets)
-            draw()
-        yield progress
+    with closing(fit(trainee, loss, minutes=minutes, steps=steps, save=save)) as run:
+        for progress in run:
+            if sheets and progress.done >= (drawn + 1) / sheets:
+                drawn = int(progress.done * sheets)
+                draw()
+            yield progress

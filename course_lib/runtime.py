@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import json
+import operator
 import os
 import tempfile
 from pathlib import Path
@@ -43,9 +44,13 @@ def pick_device(name: str = "auto") -> torch.device:
 
 def check_whole(value: int, name: str, low: int, high: int) -> int:
     """`value` as an int if it is a whole number from `low` to `high`, else a CourseError that says so."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or not low <= value <= high:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool) or not low <= number <= high:
         raise CourseError(f"{name} must be a whole number from {low} to {high}, but it is {value!r}.")
-    return value.__index__()
+    return number
 
 
 def random_source(seed: int) -> torch.Generator:
@@ -76,8 +81,8 @@ def write_atomically(path: Path, write) -> None:
         write(name)
         os.chmod(name, 0o644)  # mkstemp makes files that only their owner may read
         os.replace(name, path)
-    except OSError as error:
-        reason = error.strerror or error
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise CourseError(f"Cannot write {path} ({reason}): free some space or choose another place.") from None
     finally:
         Path(name).unlink(missing_ok=True)
@@ -101,7 +106,8 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
     try:
         with safe_open(path, framework="pt") as file:
             settings = json.loads(file.metadata()["settings"])
-            return {key: file.get_tensor(key) for key in file.keys()}, settings
+            # Copies: what safe_open gives is the file itself, in memory, and Windows replaces no file that is in use.
+            return {key: file.get_tensor(key).clone() for key in file.keys()}, settings
     except (SafetensorError, KeyError, TypeError, ValueError, OSError):
         raise CourseError(f"{path} is damaged or not a file of this course: delete it and make it again.") from None
 
@@ -120,14 +126,18 @@ def load_weights(name: str, folder: Path = WEIGHTS) -> tuple[dict[str, torch.Ten
     remedy = f"get it back with: git checkout -- data/weights/{path.name}"
     if not sums.is_file():
         raise CourseError(f"{sums} is missing: get it back with: git checkout -- data/weights/SHA256SUMS")
-    recorded = dict(reversed(line.split()) for line in sums.read_text().splitlines() if line.strip())
+    try:
+        recorded = {file: digest for digest, file in map(str.split, filter(str.strip, sums.read_text().splitlines()))}
+    except ValueError:
+        raise CourseError(f"{sums} is damaged: get it back with: git checkout -- data/weights/SHA256SUMS") from None
     if path.name not in recorded:
         known = ", ".join(sorted(Path(key).stem for key in recorded))
         raise CourseError(f"The course ships no weights called '{name}': choose from {known}.")
     if not path.is_file():
         raise CourseError(f"The weight file {path} is missing: {remedy}")
     if sha256(path) != recorded[path.name]:
-        raise CourseError(f"The weight file {path} is cut short or altered (its SHA-256 is not the recorded one): {remedy}")
+        raise CourseError(f"The weight file {path} is cut short or altered (its SHA-256 is not the recorded one): "
+                          f"{remedy}")
     return load_tensors(path)
 
 

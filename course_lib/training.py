@@ -1,6 +1,7 @@
 """Training, as a generator that knows nothing of what it trains: it draws a batch, asks for its loss, takes a step."""
 
 import copy
+import json
 import math
 import signal
 import threading
@@ -17,7 +18,7 @@ from course_lib.runtime import CourseError, load_tensors, save_tensors
 
 
 class Progress(NamedTuple):
-    """One step done: its number, its loss, pictures a second lately, and the share of the training that is behind us."""
+    """One step done: its number, its loss, pictures a second lately, the share of the training that is behind us."""
 
     step: int
     loss: float
@@ -55,7 +56,7 @@ class Trainee:
         """Go on from what `save` wrote. Raises CourseError if the file is damaged or was made with other settings."""
         tensors, saved = load_tensors(path)
         counts = saved.pop("training", None)
-        if counts is None or saved != settings:
+        if counts is None or saved != json.loads(json.dumps(settings)):  # in a file, tuples have become lists
             raise CourseError(f"{path} was trained with other settings: train without --resume to start anew.")
 
         def part(name: str) -> dict[str, Tensor]:
@@ -75,25 +76,22 @@ class Trainee:
 
 
 @contextmanager
-def _whole_steps() -> Iterator[Callable[[], None]]:
-    """Hold Ctrl-C back until the step under way is whole; the yielded function lets it through.
+def _undisturbed() -> Iterator[None]:
+    """Hold Ctrl-C back until what stands under this is whole.
 
     Only Python's main thread may do this; elsewhere an interrupt comes as it comes.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: None
+        yield
         return
     pressed = []
     before = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
-
-    def let_through():
-        if pressed:
-            raise KeyboardInterrupt
-
     try:
-        yield let_through
+        yield
     finally:
         signal.signal(signal.SIGINT, before)
+    if pressed:
+        signal.raise_signal(signal.SIGINT)  # to whoever would have had it
 
 
 def learning_rate(done: float, step: int, warm_up: int = 100) -> float:
@@ -115,8 +113,8 @@ def fit(trainee: Trainee, loss: Callable[[nn.Module, int, torch.Generator], tupl
     `save_every` seconds and at the end, however it comes: done, Ctrl-C, or the caller's break.
     On CUDA the forward pass runs in bfloat16.
     """
-    if (steps is None) == (minutes is None):
-        raise CourseError("Say how long to train: either steps or minutes.")
+    if (steps is None) == (minutes is None) or not (minutes if steps is None else steps) > 0:
+        raise CourseError("Say how long to train: either steps or minutes, more than 0.")
     device = next(trainee.network.parameters()).device
     cast = torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
     parameters = list(trainee.network.parameters())
@@ -129,11 +127,11 @@ def fit(trainee: Trainee, loss: Callable[[nn.Module, int, torch.Generator], tupl
         return trainee.step / steps if steps is not None else trainee.seconds / (60 * minutes)
 
     try:
-        with _whole_steps() as let_interrupt_through:
-            while done() < 1:
-                source = torch.Generator().manual_seed(trainee.seed * 1_000_003 + trainee.step)
-                for group in trainee.optimizer.param_groups:
-                    group["lr"] = trainee.lr * learning_rate(done(), trainee.step)
+        while done() < 1:
+            source = torch.Generator().manual_seed(trainee.seed * 1_000_003 + trainee.step)
+            for group in trainee.optimizer.param_groups:
+                group["lr"] = trainee.lr * learning_rate(done(), trainee.step)
+            with _undisturbed():
                 with cast:
                     value, count = loss(trainee.network, trainee.step, source)
                 trainee.optimizer.zero_grad()
@@ -146,14 +144,14 @@ def fit(trainee: Trainee, loss: Callable[[nn.Module, int, torch.Generator], tupl
                 trainee.step, trainee.pictures = trainee.step + 1, trainee.pictures + count
                 now = time.monotonic()
                 trainee.seconds, took, clock = trainee.seconds + now - clock, now - clock, now
-                rate = count / took if not rate else 0.95 * rate + 0.05 * count / took
-                if save and now - saved_at > save_every:
-                    save()
-                    saved_at = time.monotonic()
-                yield Progress(trainee.step, value.item(), rate, min(done(), 1.0))
-                clock = time.monotonic()  # what the caller did meanwhile was not training
-                let_interrupt_through()
+            rate = count / took if not rate else 0.95 * rate + 0.05 * count / took
+            if save and now - saved_at > save_every:
+                save()
+                saved_at = time.monotonic()
+            yield Progress(trainee.step, value.item(), rate, min(done(), 1.0))
+            clock = time.monotonic()  # what the caller did meanwhile was not training
     finally:
         trainee.network.eval()
         if save:
-            save()
+            with _undisturbed():
+                save()

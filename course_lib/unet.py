@@ -35,7 +35,8 @@ class UNetSettings:
 
     def __post_init__(self):
         if len(self.channels) != len(self.attention):
-            raise CourseError(f"Give one attention flag a level: {len(self.channels)} levels, {len(self.attention)} flags.")
+            raise CourseError(f"Give one attention flag a level: {len(self.channels)} levels, "
+                              f"{len(self.attention)} flags.")
 
 
 class Level(nn.Module):
@@ -54,7 +55,7 @@ class Level(nn.Module):
 
 
 class UNet(nn.Module):
-    """(noisy picture, time) -> the prediction, of the picture's shape. Height and width must divide by `self.multiple`."""
+    """(noisy picture, time) -> the prediction, of the picture's shape. H and W must divide by `self.multiple`."""
 
     def __init__(self, settings: UNetSettings = UNetSettings()):
         super().__init__()
@@ -80,15 +81,16 @@ class UNet(nn.Module):
             self.up.append(Level(below + width, width, embedding, attention, words))
         self.grow[0] = nn.Identity()
 
-        self.leave = nn.Sequential(group_norm(widths[0]), nn.SiLU(),
-                                   zero_init(nn.Conv2d(widths[0], places, 3, padding=1)), nn.PixelShuffle(settings.patch))
+        last = zero_init(nn.Conv2d(widths[0], places, 3, padding=1))
+        self.leave = nn.Sequential(group_norm(widths[0]), nn.SiLU(), last, nn.PixelShuffle(settings.patch))
         self.to(memory_format=torch.channels_last)  # the layout that CPUs and GPUs convolve fastest
 
     def forward(self, x: Tensor, t: Tensor, cond: Cond | None = None) -> Tensor:
         """x: (N, picture, H, W); t: (N,) in [0, 1]; cond: what steers, or None -> (N, picture, H, W)."""
-        if x.ndim != 4 or x.shape[1] != self.settings.picture or x.shape[2] % self.multiple or x.shape[3] % self.multiple:
+        picture = self.settings.picture
+        if x.ndim != 4 or x.shape[1] != picture or x.shape[2] % self.multiple or x.shape[3] % self.multiple:
             raise CourseError(
-                f"The network takes pictures of shape (N, {self.settings.picture}, H, W) with H and W divisible by "
+                f"The network takes pictures of shape (N, {picture}, H, W) with H and W divisible by "
                 f"{self.multiple}, but got {tuple(x.shape)}.")
         embedding = self.time(t)
         if self.pooled is not None and cond is not None:

@@ -375,8 +375,8 @@ def test_here_calls_no_pip_when_all_is_there(start, monkeypatch):
     versions = pins()
     origin = json.dumps({"url": start.folder.parent.as_uri(), "dir_info": {"editable": True}})
     monkeypatch.setattr("importlib.metadata.version", lambda name: versions[canonicalize_name(name)])
-    monkeypatch.setattr("importlib.metadata.distribution",
-                        lambda name: SimpleNamespace(read_text=lambda file: origin))
+    monkeypatch.setattr("importlib.metadata.distributions",
+                        lambda **which: [SimpleNamespace(read_text=lambda file: origin)])
     assert start.main(["--here"]) == 0 and start.calls == []
     versions["anywidget"] = "0.9.20"
     assert start.main(["--here"]) == 0 and len(start.calls) == 1
@@ -431,7 +431,7 @@ Tag: py3-none-any
 def build_editable(directory, config_settings=None, metadata_directory=None):
     if "PIP_HANGS" in os.environ:
         pathlib.Path("hanging").touch()
-        time.sleep(60)
+        time.sleep(3600)
     name = "noise_to_image-0-py3-none-any.whl"
     with zipfile.ZipFile(pathlib.Path(directory, name), "w") as wheel:
         wheel.writestr("noise_to_image.pth", os.getcwd())
@@ -442,9 +442,15 @@ def build_editable(directory, config_settings=None, metadata_directory=None):
 '''
 
 
-def run_start(folder, *arguments, **variables):
-    return subprocess.run([sys.executable, "start.py", *arguments], cwd=folder, env=offline(**variables),
-                          capture_output=True, text=True, stdin=subprocess.DEVNULL)
+def run_start(folder, *arguments, python=sys.executable):
+    return subprocess.run([python, "start.py", *arguments], cwd=folder, env=offline(),
+                          capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=300)
+
+
+def python_of(folder):
+    start = load_start()
+    start.VENV = str(folder / ".venv")
+    return start.venv_python()
 
 
 def offline(**variables):
@@ -480,7 +486,7 @@ def first_run(course):
         nothing = subprocess.DEVNULL
         killed = subprocess.Popen([sys.executable, "start.py"], cwd=course, env=offline(PIP_HANGS="1"),
                                   stdin=nothing, stdout=nothing, stderr=nothing)
-        patience = time.monotonic() + 60
+        patience = time.monotonic() + 300
         while not (course / "hanging").exists():
             assert killed.poll() is None and time.monotonic() < patience
             time.sleep(0.05)
@@ -527,8 +533,20 @@ def test_an_update_without_a_network(course, first_run):
 
 
 def test_here_refuses_the_courses_own_environment(course, first_run):
-    start = load_start()
-    start.VENV = str(course / ".venv")
-    run = subprocess.run([start.venv_python(), "start.py", "--here"], cwd=course, env=offline(),
-                         capture_output=True, text=True)
+    run = run_start(course, "--here", python=python_of(course))
     assert run.returncode == 1 and "leave out --here" in run.stderr
+
+
+def test_here_installs_once(course, first_run, tmp_path):
+    """Another checkout, in the environment of the first, which stands for somebody's active one."""
+    other = tmp_path / "another course"
+    shutil.copytree(course, other, ignore=shutil.ignore_patterns(".venv*"))
+    with open(other / "pyproject.toml", "a") as file:
+        file.write('[project]\nname = "noise-to-image"\nversion = "0"\ndependencies = ["pip>=20"]\n'
+                   "optional-dependencies = {lab = [], test = []}\n")
+    (other / "noise_to_image.egg-info").mkdir()
+    (other / "noise_to_image.egg-info" / "PKG-INFO").write_text("Name: noise-to-image\nVersion: 0\n")
+    runs = [run_start(other, "--here", python=python_of(course)) for _ in range(2)]
+    assert ["Successfully installed" in run.stdout for run in runs] == [True, False], runs[0].stderr
+    assert all(f"LAB\n--ServerApp.root_dir={other}\n" in run.stdout for run in runs)
+    assert not (other / ".venv").exists()

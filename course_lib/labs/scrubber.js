@@ -79,8 +79,9 @@ function render({ model, el }) {
   const status = make("div", { class: "unseen", role: "status", "aria-live": "polite" });
   const root = make("div", { class: "scrubber", role: "group" },
     title, choices, make("div", { class: "stage" }, canvas),
-    make("div", { class: "player" }, button, slider, curveName, curve),
-    make("div", { class: "words" }, caption, smoothing), status);
+    make("div", { class: "player" },
+      button, slider, make("div", { class: "words" }, caption, smoothing), curveName, curve),
+    status);
   el.replaceChildren(root);
 
   const last = () => shown.labels.length - 1;

@@ -1,6 +1,10 @@
-"""The scrubber: a picture that changes as you drag. All frames go to the browser once; scrubbing never asks the kernel."""
+"""The scrubber: a picture that changes as you drag.
+
+All frames go to the browser once; scrubbing never asks the kernel.
+"""
 
 import base64
+import html
 import io
 import math
 import re
@@ -11,12 +15,13 @@ from typing import Mapping, Sequence
 import anywidget
 import numpy as np
 import traitlets
+from IPython import get_ipython
 from matplotlib import get_data_path
 from PIL import Image, ImageDraw, ImageFont
 
 from course_lib.runtime import CourseError
 
-LOSSLESS_LIMIT = 320_000  # bytes of PNG; a larger sheet goes as JPEG, whose losses drown in the noise it shows
+LOSSLESS_LIMIT = 320_000  # bytes of PNG; larger sheets go as JPEG, whose losses drown in the noise they show
 JPEG_QUALITY = 90
 JPEG_BLOCK = 8  # frames start on a whole block, so that none bleeds into its neighbour
 LARGEST_SHEET = 16_384  # pixels a side: what every browser can decode
@@ -34,7 +39,7 @@ def short_lines(text: str, chars: int) -> list[str]:
 def film_strip(frames: np.ndarray, labels: Sequence[str]) -> bytes:
     """Five captioned frames, evenly chosen from first to last, as one PNG file.
 
-    frames: (n, H, W, 3) uint8; labels: n texts. Wide frames stand one above the other, all others side by side.
+    frames: (n, H, W, 3) uint8; labels: n texts. Wide frames stand one above the other, others side by side.
     """
     chosen = np.unique(np.linspace(0, len(frames) - 1, STRIP_FRAMES).round().astype(int))
     height, width = frames.shape[1:3]
@@ -55,7 +60,8 @@ def film_strip(frames: np.ndarray, labels: Sequence[str]) -> bytes:
     for k, i in enumerate(chosen):
         x, y = (gap + k * cell[0], gap) if across else (gap, gap + k * cell[1])
         strip.paste(Image.fromarray(frames[i]).resize(tile, resample), (x, y))
-        draw.multiline_text((x, y + tile[1] + gap // 2), "\n".join(lines[k]), fill="#222222", font=font, spacing=4)
+        below = (x, y + tile[1] + gap // 2)
+        draw.multiline_text(below, "\n".join(lines[k]), fill="#222222", font=font, spacing=4)
     file = io.BytesIO()
     strip.save(file, "PNG", optimize=True)
     return file.getvalue()
@@ -67,15 +73,15 @@ def sprite_sheet(frames: np.ndarray) -> tuple[str, bytes, tuple[int, int], int]:
     frames: (n, H, W, 3) uint8. Row by row from the top left; a frame stands at its cell's top left corner.
     """
     count, height, width = frames.shape[:3]
-    down, right = -height % JPEG_BLOCK, -width % JPEG_BLOCK
-    cells = np.pad(frames, ((0, 0), (0, down), (0, right), (0, 0)), mode="edge")
-    columns = math.ceil(math.sqrt(count * height / width))
+    h, w = (side + -side % JPEG_BLOCK for side in (height, width))
+    columns = math.ceil(math.sqrt(count * h / w))
     rows = math.ceil(count / columns)
-    cells = np.pad(cells, ((0, rows * columns - count), (0, 0), (0, 0), (0, 0)))
-    h, w = cells.shape[1:3]
     if max(rows * h, columns * w) > LARGEST_SHEET:
-        raise CourseError(f"{count} frames of {width} by {height} pixels are too many for a browser: show fewer frames.")
-    sheet = Image.fromarray(cells.reshape(rows, columns, h, w, 3).swapaxes(1, 2).reshape(rows * h, columns * w, 3))
+        raise CourseError(f"{count} frames of {width} by {height} pixels are too much for a browser.")
+    cells = np.pad(frames, ((0, 0), (0, h - height), (0, w - width), (0, 0)), mode="edge")
+    cells = np.pad(cells, ((0, rows * columns - count), (0, 0), (0, 0), (0, 0)))
+    cells = cells.reshape(rows, columns, h, w, 3).swapaxes(1, 2)
+    sheet = Image.fromarray(cells.reshape(rows * h, columns * w, 3))
     file = io.BytesIO()
     sheet.save(file, "PNG")
     if file.tell() <= LOSSLESS_LIMIT:
@@ -86,19 +92,22 @@ def sprite_sheet(frames: np.ndarray) -> tuple[str, bytes, tuple[int, int], int]:
 
 
 def check_views(views: Mapping[str, np.ndarray], labels: Sequence[str]) -> None:
-    """CourseError unless every view holds frames (n, H, W, 3), uint8, all of one shape, and there are n labels."""
+    """CourseError unless every view holds uint8 frames (n, H, W, 3), of one shape, and there are n labels."""
     if not views:
         raise CourseError("Give the scrubber at least one view: a name and its frames.")
     first = next(iter(views))
     shape = np.shape(views[first])
     for name, frames in views.items():
-        if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
-            found = f"{frames.dtype} {frames.shape}" if isinstance(frames, np.ndarray) else type(frames).__name__
-            raise CourseError(f"The frames of '{name}' must be a uint8 array (n, H, W, 3), but they are {found}.")
+        if not isinstance(frames, np.ndarray):
+            raise CourseError(f"The frames of '{name}' must be an array, not a {type(frames).__name__}.")
+        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
+            raise CourseError(f"The frames of '{name}' must be a uint8 array (n, H, W, 3), "
+                              f"but they are {frames.dtype} {frames.shape}.")
         if 0 in frames.shape:
-            raise CourseError(f"The frames of '{name}' are empty: give at least one frame of at least one pixel.")
+            raise CourseError(f"The frames of '{name}' are empty: give at least one frame, one pixel large.")
         if frames.shape != shape:
-            raise CourseError(f"All views must have one shape, but '{first}' is {shape} and '{name}' is {frames.shape}.")
+            raise CourseError("All views must have one shape, "
+                              f"but '{first}' is {shape} and '{name}' is {frames.shape}.")
     if len(labels) != shape[0]:
         raise CourseError(f"Give one label a frame: {shape[0]} frames, {len(labels)} labels.")
 
@@ -122,13 +131,34 @@ def pack(views: Mapping[str, np.ndarray], labels: Sequence[str], alt: str, start
     }
 
 
-def with_strip(data: dict, strip: bytes, alt: str) -> tuple[dict, dict]:
-    """A widget's MIME bundle, and its metadata, with a picture for every place that has no widgets.
+def with_strip(data: dict, scrubber: "Scrubber") -> dict:
+    """A widget's MIME bundle with the film strip added, for every place that has no widgets.
 
-    JupyterLab prefers the widget; code hosts, viewers and exports, which hold no widget state, take the PNG.
+    JupyterLab prefers the widget. Exports and viewers, which have no widget state, take the HTML, which has the
+    alt text, and those that show no HTML the bare PNG.
     """
-    picture = {"image/png": base64.b64encode(strip).decode(), "text/plain": alt}
-    return data | picture, {"image/png": {"alt": alt}}
+    picture, alt = base64.b64encode(scrubber.strip).decode(), scrubber.strip_alt
+    image = (f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{picture}" '
+             'style="max-width:100%;border-radius:6px">')
+    return data | {"text/html": image, "image/png": picture, "text/plain": f"[film strip: {alt}]"}
+
+
+_made_by: dict[str, tuple[str, list["Scrubber"]]] = {}  # cell -> (the run of it, the scrubbers that this run made)
+
+
+def close_earlier_runs(scrubber: "Scrubber") -> None:
+    """Close the scrubbers of this cell's earlier runs: left open, they keep their frames in the browser for good."""
+    message = getattr(get_ipython(), "parent_header", {})
+    cell = message.get("metadata", {}).get("cellId")
+    if cell is None:
+        return
+    run = message["header"]["msg_id"]
+    run_before, made = _made_by.get(cell, (run, []))
+    if run_before != run:
+        for old in made:
+            old.close()
+        made = []
+    _made_by[cell] = (run, [*made, scrubber])
 
 
 class Scrubber(anywidget.AnyWidget):
@@ -139,25 +169,29 @@ class Scrubber(anywidget.AnyWidget):
     alt: what is shown, in a sentence, for those who do not see it.
     start: the frame to open on; None is the last.
     display_size: height of the picture on the page in CSS pixels.
-    curve: None, or {"label": text, "y": n numbers, "range": (low, high), "others": lists of n numbers}, drawn under the
-        slider: y with a marker that follows it, the others as thin lines.
+    curve: None, or {"label": text, "y": n numbers, "range": (low, high), "others": lists of n numbers}, drawn
+        under the slider: y with a marker that follows it, the others as thin lines.
 
-    Keys: arrows, Page up, Page down, Home, End; Space plays and pauses; 1, 2, 3 choose the view. Where the reader asks
-    for reduced motion nothing moves by itself: Play becomes Next frame. Raises CourseError on input that does not fit.
+    Keys: arrows, Page up, Page down, Home, End; Space plays and pauses; 1, 2, 3 choose the view. Where the
+    reader asks for reduced motion nothing moves by itself: Play becomes Next frame. Raises CourseError on
+    input that does not fit.
     """
 
     _esm = Path(__file__).with_name("scrubber.js")
     _css = Path(__file__).with_name("scrubber.css")
+    _ipython_display_ = None  # ipywidgets 7 would display by this instead of the MIME bundle, without the strip
     shown = traitlets.Dict().tag(sync=True)  # one trait, so that frames, labels and curve change together
 
-    def __init__(self, views: Mapping[str, np.ndarray], labels: Sequence[str], alt: str, start: int | None = None,
-                 display_size: int = 256, title: str = "", curve: dict | None = None):
+    def __init__(self, views: Mapping[str, np.ndarray], labels: Sequence[str], alt: str,
+                 start: int | None = None, display_size: int = 256, title: str = "",
+                 curve: dict | None = None):
         shown = pack(views, labels, alt, start, display_size, title, curve)
         super().__init__(shown=shown)
         self.strip = film_strip(next(iter(views.values())), labels)
+        close_earlier_runs(self)
 
     def show(self, views: Mapping[str, np.ndarray], labels: Sequence[str], **others) -> None:
-        """Put other frames in place; the arguments are those of the constructor. The reader's frame and view stay."""
+        """Put other frames in place; arguments as for the constructor. The reader's frame and view stay."""
         self.shown = pack(views, labels, **others)
         self.strip = film_strip(next(iter(views.values())), labels)
 
@@ -172,5 +206,4 @@ class Scrubber(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **kwargs):
         data, metadata = super()._repr_mimebundle_(**kwargs)
-        data, more = with_strip(data, self.strip, self.strip_alt)
-        return data, metadata | more
+        return with_strip(data, self), metadata

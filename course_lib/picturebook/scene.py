@@ -28,7 +28,8 @@ HELD_OUT_RELATIONS = frozenset({
 
 def _require(name: str, value, allowed: tuple) -> None:
     if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}, not {value!r}.")
+        choice = ", ".join(map(str, allowed))
+        raise ValueError(f"{name} must be {'one of ' if len(allowed) > 1 else ''}{choice}, not {value!r}.")
 
 
 def whole(name: str, value) -> int:

@@ -1,4 +1,4 @@
-"""A real JupyterLab and a real Chromium or Chrome, one of each for the whole run, and nothing of either left behind."""
+"""A real JupyterLab and a real Chromium or Chrome, one of each for a run, and nothing left behind."""
 
 import json
 import os
@@ -49,7 +49,7 @@ def wait_until(done, seconds: float, what: str) -> None:
     end = time.monotonic() + seconds
     while not done():
         if time.monotonic() > end:
-            pytest.fail(f"{what}: not within {seconds:.0f} seconds.")
+            pytest.fail(f"{what} was not ready within {seconds:.0f} seconds.")
         time.sleep(0.1)
 
 
@@ -114,7 +114,8 @@ def lab(chrome, tmp_path_factory):
     port = free_port()
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}",
                "--ServerApp.port_retries=0", "--IdentityProvider.token=", "--ServerApp.password=",
-               "--ServerApp.disable_check_xsrf=True", "--expose-app-in-browser", f"--ServerApp.root_dir={folder}"]
+               "--ServerApp.disable_check_xsrf=True", "--expose-app-in-browser",
+               f"--ServerApp.root_dir={folder}"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")
     log = home / "lab.log"
@@ -122,7 +123,7 @@ def lab(chrome, tmp_path_factory):
         process = subprocess.Popen(command, env=env, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
     running = Lab(f"http://127.0.0.1:{port}", folder)
     try:
-        wait_until(lambda: running.answers() or process.poll() is not None, START_SECONDS, "JupyterLab answers")
+        wait_until(lambda: running.answers() or process.poll() is not None, START_SECONDS, "JupyterLab")
         if process.poll() is not None:
             pytest.fail(f"JupyterLab did not start:\n{log.read_text()[-3000:]}")
         yield running

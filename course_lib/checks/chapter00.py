@@ -1,0 +1,43 @@
+"""Checks for chapter 00, Start here."""
+
+import numpy as np
+
+from course_lib.checks.core import Wrong, check
+from course_lib.pipeline import generate
+from course_lib.runtime import CourseError
+
+NIGHT_BRIGHTNESS = 109  # of 255: in 1,500 picture-book pages the nights reach 104, all other times start at 114
+
+
+@check("Put True or False in place of the dots.")
+def same_picture(answer) -> str:
+    if not isinstance(answer, (bool, np.bool_)):
+        raise Wrong(f"The answer is True or False, but you put {answer!r}.")
+    if not answer:
+        raise Wrong("They do get the same one: what is random here is the starting noise, and the seed sets it.")
+    return "The seed sets the noise and the noise sets the picture, on every laptop."
+
+
+@check("Put a whole number in place of the dots.")
+def evaluations(answer) -> str:
+    if isinstance(answer, bool) or not isinstance(answer, (int, np.integer)):
+        raise Wrong(f"The answer is a whole number, but you put {answer!r}.")
+    if answer == 41:
+        raise Wrong("41 counts the pictures along the way, the first static included; there is one step fewer.")
+    measured = generate(seed=5, steps=40).nfe
+    if answer != measured:
+        raise Wrong(f"Each step asks the network once, and there are 40 of them; you put {answer}.")
+    return f"One evaluation a step: {measured}. The network is where the time goes."
+
+
+@check("Put a seed, a whole number from 0 up, in place of the dots.")
+def night_seed(answer) -> str:
+    try:
+        picture = generate(seed=answer, steps=30).picture
+    except CourseError as error:
+        raise Wrong(str(error)) from None
+    brightness = picture[:16].mean()
+    if brightness > NIGHT_BRIGHTNESS:
+        raise Wrong(f"The upper half of that picture has a brightness of {brightness:.0f} of 255, too bright for a "
+                    f"night (at most {NIGHT_BRIGHTNESS}): try other seeds, many at once.")
+    return f"The upper half of seed {answer}'s picture has a brightness of {brightness:.0f} of 255: a night sky."

@@ -1,0 +1,145 @@
+"""Checks for chapter 01, Noise."""
+
+import math
+
+import torch
+
+from course_lib.checks.core import Wrong, check, close, expect_tensor
+from course_lib.runtime import random_source
+from course_lib.schedulers import SCHEDULES
+
+
+def _draws(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=random_source(20), dtype=torch.float64)
+
+
+@check("Put a number between 0 and 1 in place of the dots.")
+def noise_twice_as_strong(answer) -> str:
+    try:
+        t = float(answer)
+    except (TypeError, ValueError):
+        raise Wrong(f"The answer is a number, but you put {answer!r}.") from None
+    if not 0 < t < 1:
+        raise Wrong(f"Times lie between 0, the data, and 1, the noise, but you put {t:g}.")
+    cosine, wanted = SCHEDULES["cosine"], math.log(1 / 2)
+    if abs(t - cosine.t_of_lam(wanted)) < 0.011:
+        return f"At t = {cosine.t_of_lam(wanted):.3f} the noise is twice as strong as the picture: sigma = 2 alpha."
+    mistakes = {
+        "There the picture is twice as strong as the noise: it is the other way round.": cosine.t_of_lam(-wanted),
+        "There the noise has twice the picture's variance; we ask for twice its standard deviation, sigma = 2 alpha.":
+            cosine.t_of_lam(wanted / 2),
+        "That is the time on the flow schedule; we ask for cosine.": SCHEDULES["flow"].t_of_lam(wanted),
+        "That is the time on the linear schedule; we ask for cosine.": SCHEDULES["linear"].t_of_lam(wanted),
+    }
+    for message, time in mistakes.items():
+        if abs(t - time) < 0.006:
+            raise Wrong(message)
+    ratio = math.exp(-cosine.lam(t))
+    raise Wrong(f"At t = {t:g} sigma / alpha is {ratio:.2f}, and it should be 2: try a "
+                f"{'later' if ratio < 2 else 'slightly earlier' if ratio < 3 else 'earlier'} time.")
+
+
+@check("Write the body of my_add_noise, then run both cells again.")
+def add_noise(student) -> str:
+    x0, eps = _draws(2, 3, 4, 4), _draws(4, 3, 4, 4)[2:]
+    for value in (0.64, 0.3, 1.0):
+        alpha_bar = torch.tensor(value, dtype=torch.float64)
+        given_x0, given_eps = x0.clone(), eps.clone()
+        x = expect_tensor(student(given_x0, given_eps, alpha_bar), x0, "What my_add_noise returns")
+        if not torch.equal(given_x0, x0) or not torch.equal(given_eps, eps):
+            raise Wrong("my_add_noise changes the x0 or eps that it is given: make a new tensor instead of writing "
+                        "into the old one.")
+        alpha, sigma = value**0.5, (1 - value) ** 0.5
+        if close(x, alpha * x0 + sigma * eps):
+            continue
+        mistakes = {
+            "The two factors are swapped: alpha_bar belongs to the picture, 1 - alpha_bar to the noise.":
+                sigma * x0 + alpha * eps,
+            "Both factors lack the square root: alpha_bar is a variance, and what multiplies is its root.":
+                value * x0 + (1 - value) * eps,
+            "The picture's factor lacks the square root: it should be the root of alpha_bar.": value * x0 + sigma * eps,
+            "The noise's factor lacks the square root: it should be the root of 1 - alpha_bar.":
+                alpha * x0 + (1 - value) * eps,
+            "The noise is not scaled: multiply eps by the root of 1 - alpha_bar.": alpha * x0 + eps,
+            "The picture is not shrunk: multiply x0 by the root of alpha_bar.": x0 + sigma * eps,
+            "The noise is taken away, not added: look at the sign.": alpha * x0 - sigma * eps,
+            "You took alpha_bar for alpha: alpha is the root of alpha_bar, and sigma the root of 1 - alpha_bar.":
+                value * x0 + (1 - value**2) ** 0.5 * eps,
+        }
+        for message, mistaken in mistakes.items():
+            if close(x, mistaken):
+                raise Wrong(message)
+        raise Wrong(f"With alpha_bar = {value:g} the picture should be multiplied by {alpha:.3f} and the noise by "
+                    f"{sigma:.3f}, but the result is another one.")
+    return "One jump to any noise level: the picture times alpha plus the noise times sigma."
+
+
+@check("Write the body of my_recover, then run both cells again.")
+def recover(student) -> str:
+    x0, eps = _draws(2, 3, 4, 4), _draws(4, 3, 4, 4)[2:]
+    for name, t in (("cosine", 0.3), ("linear", 0.6), ("flow", 0.6), ("edm", 0.05)):
+        schedule = SCHEDULES[name]
+        x, alpha, sigma = schedule.add_noise(x0, eps, t), schedule.alpha(t), schedule.sigma(t)
+        found = expect_tensor(student(x.clone(), eps.clone(), t, schedule), x0, "What my_recover returns")
+        if close(found, x0):
+            continue
+        mistakes = {
+            "The noise is taken away, but the picture is still shrunk: divide by alpha at the end.": x - sigma * eps,
+            "The noise has to be taken away, but you add it: look at the sign.": (x + sigma * eps) / alpha,
+            "Only sigma times eps was added, but you take all of eps away.": (x - eps) / alpha,
+            "Divide all of it by alpha, not only x: mind the brackets.": x / alpha - sigma * eps,
+            "The two numbers are swapped: the noise was multiplied by sigma, the picture by alpha.":
+                (x - alpha * eps) / sigma,
+        }
+        if 1 - sigma**2 > 0:
+            mistakes[f"This assumes alpha^2 + sigma^2 = 1, which does not hold on the {name} schedule: ask the "
+                     "schedule for alpha."] = (x - sigma * eps) / (1 - sigma**2) ** 0.5
+        if alpha < 1:
+            mistakes[f"This assumes alpha^2 + sigma^2 = 1, which does not hold on the {name} schedule: ask the "
+                     "schedule for sigma."] = (x - (1 - alpha**2) ** 0.5 * eps) / alpha
+        for message, mistaken in mistakes.items():
+            if close(found, mistaken):
+                raise Wrong(message)
+        error = (found - x0).abs().max()
+        raise Wrong(f"On the {name} schedule at t = {t:g} the result is off by up to {error:.2g}: solve "
+                    "x = alpha x0 + sigma eps for x0.")
+    cosine, t = SCHEDULES["cosine"], 0.95
+    x = cosine.add_noise(x0, eps, t)
+    error = (student(x, eps + 0.01, t, cosine) - x0).abs().mean()
+    return (f"Known noise, known picture, on four schedules. At t = {t:g} on cosine an error of 0.01 in eps becomes one of "
+            f"{error:.2f} in x0: strong noise makes guessing hard.")
+
+
+@check("Write the body of my_betas, then run both cells again.")
+def betas(student) -> str:
+    for name, count in (("cosine", 10), ("flow", 7), ("linear", 50)):
+        times = torch.arange(1, count + 1, dtype=torch.float64) / count
+        alpha = SCHEDULES[name].alpha(times)
+        found = student(alpha.clone())
+        if isinstance(found, torch.Tensor) and found.shape == (count - 1,):
+            raise Wrong(f"For {count} alphas there are {count} betas, but you give {count - 1}: the first step is missing. "
+                        "It leads from 1 to alpha[0].")
+        found = expect_tensor(found, alpha, "What my_betas returns")
+        before = torch.cat([torch.ones(1, dtype=torch.float64), alpha[:-1]])
+        wanted = 1 - (alpha / before) ** 2
+        if close(found, wanted):
+            continue
+        if close(found[1:], wanted[1:]):
+            raise Wrong(f"All betas but the first are right. The first step leads from 1 to {alpha[0]:.4f}, so its beta is "
+                        f"{wanted[0]:.4f}, but yours is {found[0]:.4f}.")
+        mistakes = {
+            "The square is missing: a step multiplies alpha**2 by 1 - beta, and alpha by its root.": 1 - alpha / before,
+            "That is the share of noise after all steps so far; beta is what one step adds: compare neighbours.":
+                1 - alpha**2,
+            "That is 1 - beta, the part that is kept: take it away from 1.": (alpha / before) ** 2,
+            "That is the root of beta, the noise's standard deviation: beta is its variance.": wanted.sqrt(),
+            "The ratio is upside down: divide each alpha**2 by the one before it, not the other way round.":
+                1 - (before / alpha) ** 2,
+        }
+        for message, mistaken in mistakes.items():
+            if torch.isfinite(mistaken).all() and close(found, mistaken) or torch.equal(found, mistaken):
+                raise Wrong(message)
+        first = int((~((found - wanted).abs() <= 1e-4)).nonzero()[0])  # not > 1e-4: so that nan counts as wrong
+        raise Wrong(f"On the {name} schedule in {count} steps, beta[{first}] should be {wanted[first]:.4f}, but yours is "
+                    f"{found[first]:.4f}.")
+    return "Your betas rebuild cosine, flow's alpha and linear step by step: any falling alpha can be walked."

@@ -1,0 +1,58 @@
+"""Figures carry their words, keep their pixels, and stay small."""
+
+import base64
+import io
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from course_lib import plots
+from course_lib.runtime import CourseError
+
+NOISE = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
+
+
+def decoded(bundle: dict, kind: str) -> np.ndarray:
+    data = bundle["image/png"] if kind == "png" else re.search(r"base64,([^\"]+)", bundle["text/html"])[1]
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
+
+
+def test_alt_text_is_in_the_html_and_escaped():
+    bundle = plots.pictures(NOISE, alt='a "boat" & <sea>')._repr_mimebundle_()
+    assert 'alt="a &quot;boat&quot; &amp; &lt;sea&gt;"' in bundle["text/html"]
+    assert bundle["text/plain"] == '[figure: a "boat" & <sea>]'
+
+
+def test_a_figure_without_alt_text_is_refused():
+    with pytest.raises(CourseError, match="alt text"):
+        plots.pictures(NOISE, alt=" ")
+
+
+def test_both_encodings_show_the_same_and_pixels_stay_exact():
+    bundle = plots.pictures(NOISE, alt="noise", columns=3)._repr_mimebundle_()
+    png, webp = decoded(bundle, "png"), decoded(bundle, "webp")
+    assert np.array_equal(png, webp)
+    top = plots.MARGIN + 128 + plots.MARGIN  # the second row's first picture, every pixel four times as large
+    assert np.array_equal(png[top:top + 128:4, plots.MARGIN:plots.MARGIN + 128:4], NOISE[3])
+
+
+def test_titles_take_room_below_each_picture_and_long_ones_wrap():
+    plain, titled, long = (plots.pictures(NOISE, alt="x", titles=titles).image.size
+                           for titles in ((), ["t = 1"] * 6, ["a title far too long for one line"] * 6))
+    assert plain[0] == titled[0] == long[0] and plain[1] < titled[1] < long[1]
+
+
+@pytest.mark.parametrize("make", [
+    lambda: plots.curves([1, 2, 3], {"a": [1, 2, 3], "b": [3, float("inf"), 1]}, alt="two lines", dots=True),
+    lambda: plots.points({"one": np.zeros((5, 2)), "two": np.ones((5, 2))}, alt="dots", background=np.zeros((3, 2))),
+    lambda: plots.field(np.zeros((4, 2)), {"f": np.ones((4, 2))}, alt="arrows", paths=np.zeros((3, 2, 2)))])
+def test_drawn_figures_show_something_on_the_card_and_stay_small(make):
+    bundle = make()._repr_mimebundle_()
+    picture = decoded(bundle, "png")
+    assert picture.std() > 5 and len(bundle["image/png"]) + len(bundle["text/html"]) < 100_000
+
+
+def test_lines_differ_in_more_than_colour():
+    assert len(set(map(str, plots.DASHES))) == len(plots.COLOURS) == len(set(plots.COLOURS))
