@@ -1,11 +1,13 @@
 """Pictures to learn from: the picture book, torchvision's sets, a folder of your own. All through `open_pictures`."""
 
+import itertools
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Iterator
 
 import numpy as np
 import torch
@@ -13,10 +15,11 @@ from PIL import Image
 from torch import Tensor
 
 from course_lib.pictures import cut_square, open_picture
-from course_lib.picturebook import main_caption, random_scene, render
+from course_lib.picturebook import Scene, main_caption, random_scene, render
 from course_lib.runtime import ROOT, CourseError, check_whole
 
 DOWNLOADS = ROOT / "data" / "downloads"
+PICTUREBOOKS = ("picturebook", "firstpages")
 TORCHVISION_SETS = ("MNIST", "FashionMNIST", "CIFAR10")
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 MANY = 4000  # pages of the picture book that it pays to start other processes for
@@ -42,9 +45,10 @@ def open_pictures(name: str, size: int = 32, split: str = "train", limit: int | 
                   root: Path = DOWNLOADS) -> Pictures:
     """Open a set of pictures as squares of `size` pixels.
 
-    name: "picturebook", "MNIST", "FashionMNIST", "CIFAR10" (downloaded to `root` if they are not there), or the path
-    of a folder of pictures. split: "train" or "test". limit: at most so many; the picture book, which has no end,
-    gives 2,000 unless told.
+    name: "picturebook", or "firstpages", its easy pages (one large thing, no hand, no sign), which still read well at
+    32 pixels; "MNIST", "FashionMNIST", "CIFAR10" (downloaded to `root` if they are not there); or the path of a folder
+    of pictures. split: "train" or "test". limit: at most so many; the picture book, which has no end, gives 2,000
+    unless told.
     Raises CourseError if there is no such set, no network to fetch it, or no picture in the folder.
     """
     check_whole(size, "The size", 16, 256)
@@ -52,19 +56,24 @@ def open_pictures(name: str, size: int = 32, split: str = "train", limit: int | 
         raise CourseError(f"There is no split '{split}': choose train or test.")
     if limit is not None:
         check_whole(limit, "The limit", 1, 10_000_000)
-    if name == "picturebook":
-        return _open_picturebook(size, split, limit or 2000)
+    if name in PICTUREBOOKS:
+        return _open_picturebook(name, size, split, limit or 2000)
     if name in TORCHVISION_SETS:
         return _open_torchvision(name, size, split, limit, root)
     if Path(name).is_dir():
         return _open_folder(Path(name), size, limit)
-    raise CourseError(f"There are no pictures called '{name}': choose picturebook, {', '.join(TORCHVISION_SETS)}, or "
-                      "the path of a folder.")
+    raise CourseError(f"There are no pictures called '{name}': choose {', '.join(PICTUREBOOKS + TORCHVISION_SETS)}, "
+                      "or the path of a folder.")
 
 
-def scene_seed(index: int, split: str) -> int:
-    """The seed of a split's picture number `index`; the two splits share none."""
-    return index + (HELD_OUT_FROM if split == "test" else 0)
+def _is_easy(scene: Scene) -> bool:
+    return len(scene.things) == 1 and scene.things[0].size == "large" and scene.things[0].kind not in ("hand", "sign")
+
+
+def scene_seeds(name: str, split: str) -> Iterator[int]:
+    """The seeds of a picture book's pages, in order, without end; the two splits share none."""
+    seeds = itertools.count(HELD_OUT_FROM if split == "test" else 0)
+    return seeds if name == "picturebook" else (seed for seed in seeds if _is_easy(random_scene(seed)))
 
 
 def _draw(size: int, seed: int) -> tuple[np.ndarray, str]:
@@ -72,8 +81,8 @@ def _draw(size: int, seed: int) -> tuple[np.ndarray, str]:
     return render(scene, size), main_caption(scene)
 
 
-def _open_picturebook(size: int, split: str, count: int) -> Pictures:
-    seeds, draw = range(scene_seed(0, split), scene_seed(count, split)), partial(_draw, size)
+def _open_picturebook(name: str, size: int, split: str, count: int) -> Pictures:
+    seeds, draw = itertools.islice(scene_seeds(name, split), count), partial(_draw, size)
     if count < MANY:
         drawn = list(map(draw, seeds))
     else:  # spawned, since forking a process that has threads is unsafe

@@ -1,4 +1,4 @@
-"""A network, the schedule it was trained on and what it predicts: together, a function that guesses the clean picture."""
+"""A network, the schedule it was trained on and what it predicts: together they guess the clean picture."""
 
 from dataclasses import dataclass
 from typing import Any, Callable

@@ -28,10 +28,11 @@ def conditioned(denoise, cond: Any) -> Steered:
 
 
 def cfg(denoise, cond: Any, uncond: Any, guidance: float) -> Steered:
-    """Classifier-free guidance: uncond + guidance (cond - uncond). (Ho & Salimans 2022, eq. 6; diffusers: `guidance_scale`.)
+    """Classifier-free guidance: uncond + guidance (cond - uncond). (Ho & Salimans 2022, eq. 6.)
 
-    guidance 1 is off (the conditional guess alone), 0 ignores the prompt. For a negative prompt, give its conditioning
-    as `uncond`. cond, uncond: named tuples of tensors (N, ...); both go through the network as one batch.
+    guidance (diffusers: `guidance_scale`): 1 is off (the conditional guess alone), 0 ignores the prompt. For a
+    negative prompt, give its conditioning as `uncond`. cond, uncond: named tuples of tensors (N, ...); both go
+    through the network as one batch.
     Mixing the guesses at the clean picture is the same as mixing the predicted noise: at a given x and t each is an
     affine function of the other, and the two weights add up to 1.
     """

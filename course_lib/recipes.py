@@ -24,7 +24,7 @@ class PixelRecipe:
     """An unconditional denoiser of pictures, in pixels."""
 
     name: str = "pixels"
-    data: str = "picturebook"
+    data: str = "firstpages"
     pictures: int = 50_000
     size: int = 32
     schedule: str = "cosine"

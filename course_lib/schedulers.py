@@ -385,5 +385,6 @@ def find_scheduler(name: str, eta: float | None = None) -> Scheduler:
     if eta is None:
         return SCHEDULERS[name]
     if name != "ddim" or not 0 <= eta <= 1:
-        raise CourseError(f"eta goes with the scheduler 'ddim' and lies between 0 and 1, but it is {eta!r} with '{name}'.")
+        raise CourseError("eta goes with the scheduler 'ddim' and lies between 0 and 1, "
+                          f"but it is {eta!r} with '{name}'.")
     return Scheduler(partial(ddim, eta=eta), "uniform", random=eta > 0)

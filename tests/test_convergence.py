@@ -44,7 +44,7 @@ START, END = 0.98, 0.1
 because they are first order for all by design: s = 0, where lam is infinite, and t = 1, where alpha may be 0."""
 
 
-def runge_kutta(denoise, x, steps=300):
+def runge_kutta(denoise, x, steps=160):
     """The classical fourth-order method: none of ours, so an independent reference."""
     def slope(x, t):
         return denoise.schedule.velocity(x, denoise(x, t), t)
@@ -66,7 +66,7 @@ def problem(request):
     denoise = mixture(schedule)
     x = schedule.add_noise(unit_noise(64, 2), unit_noise(64, 2).flip(0), START)
     exact = runge_kutta(denoise, x)
-    assert relative_error(runge_kutta(denoise, x, steps=150), exact) < 1e-7  # far below the errors measured with it
+    assert relative_error(runge_kutta(denoise, x, steps=80), exact) < 1e-6  # far below the errors measured with it
     return denoise, x, exact
 
 
@@ -96,7 +96,7 @@ def test_order_on_the_grid_as_shipped(schedule, name, order):
     """All the way from t = 1 to 0. One last step of first order costs a uniform grid none of Heun's second order."""
     denoise, x = mixture(schedule), unit_noise(64, 2)
     rule = SCHEDULERS[name].rule
-    exact = last(denoise, x, time_grid(schedule, 1000), SCHEDULERS["heun"].rule)
+    exact = last(denoise, x, time_grid(schedule, 600), SCHEDULERS["heun"].rule)
     errors = [relative_error(last(denoise, x, time_grid(schedule, n), rule), exact) for n in (32, 64, 128)]
     orders = [math.log2(coarse / fine) for coarse, fine in zip(errors, errors[1:])]
     assert orders == pytest.approx([order] * 2, abs=0.25), (errors, orders)
@@ -128,7 +128,7 @@ def exact_for(denoise, x, t):
     if isinstance(denoise, Gaussian):
         return denoise.exact(x, t)
     schedule = denoise.schedule
-    first, final, steps = schedule.lam(t), 9.0, 1500
+    first, final, steps = schedule.lam(t), 9.0, 1000
     ts = [t] + [schedule.t_of_lam(first + (final - first) * i / steps) for i in range(1, steps + 1)] + [0.0]
     return last(denoise, x, ts, SCHEDULERS["dpmpp_2m"].rule)
 

@@ -63,8 +63,7 @@ def test_loss_is_least_at_the_exact_denoiser(schedule, prediction):
     nudge = torch.zeros(3, dtype=D, requires_grad=True)
 
     def nudged(x, t):
-        size = schedule.sigma(t)[:, None] if prediction == "x0" else 1.0  # directions of about the residual's own size
-        return best(x, t) + size * (nudge[0] + nudge[1] * torch.tanh(x) + nudge[2] * torch.sin(6 * t)[:, None])
+        return best(x, t) + nudge[0] + nudge[1] * torch.tanh(x) + nudge[2] * torch.sin(6 * t)[:, None]
 
     def loss():
         return Denoiser(nudged, schedule, prediction).loss(x0, eps, t)

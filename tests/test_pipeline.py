@@ -134,19 +134,18 @@ def test_the_shipped_weights_are_small_and_tell_what_they_are(shipped):
 
 
 def test_the_shipped_model_knows_pages_it_has_never_seen(shipped):
-    """Its guess at a noisy page must beat the best guess that looks at each pixel alone, by far where noise is weak."""
+    """Its guess at a noisy page must beat by far the best guess that looks at each pixel alone."""
     denoise, _ = shipped
     x0 = to_tensor(to_uint8(open_pictures("picturebook", 32, "test", limit=48).batch(slice(None))))
     eps = torch.randn(x0.shape, generator=torch.Generator().manual_seed(0))
-    mean, variance = x0.mean(), x0.var()
-    for t, share in ((0.2, 0.25), (0.5, 0.35), (0.8, 0.65)):
+    variance = x0.var()
+    for t, share in ((0.2, 0.13), (0.5, 0.12), (0.8, 0.21)):
         x = denoise.schedule.add_noise(x0, eps, t)
         with torch.inference_mode():
             error = (denoise(x, t) - x0).square().mean()
         alpha, sigma = denoise.schedule.alpha(t), denoise.schedule.sigma(t)
         alone = variance * sigma**2 / (alpha**2 * variance + sigma**2)  # the best affine guess, pixel by pixel
         assert error < share * alone, (t, (error / alone).item())
-    assert abs(mean) < 1
 
 
 def test_the_shipped_model_paints_pictures_and_not_noise(shipped):

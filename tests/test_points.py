@@ -94,7 +94,7 @@ def test_a_point_cloud_recalls_its_points():
     assert (near - cloud).norm(dim=1).mean() < 0.05
     double = Mixture.of_points(cloud.double(), Linear())
     x = Linear().add_noise(cloud, eps, 0.02)
-    assert torch.allclose(exact(x, 0.02).double(), double(x.double(), 0.02), atol=2e-3)
+    assert torch.allclose(exact(x, 0.02).double(), double(x.double(), 0.02), atol=1e-4)  # float32 is enough
 
 
 def test_sample_has_the_mixtures_moments():

@@ -247,6 +247,19 @@ def test_another_seed_is_another_run(loss):
     assert not torch.equal(a.network.enter[1].weight, b.network.enter[1].weight)
 
 
+def test_every_step_draws_afresh():
+    drawn = []
+
+    def loss(network, step, source):
+        drawn.append(torch.rand((), generator=source).item())
+        return network.weight.sum(), 1
+
+    for seed in (0, 1):
+        trainee = Trainee(OneNumber(), seed=seed)
+        list(fit(trainee, loss, steps=20))
+    assert len(set(drawn)) == 40
+
+
 def test_times_are_spread_over_every_noise_level():
     t = random_times(1000, torch.Generator().manual_seed(0))
     assert t.min() > 0 and t.max() < 1

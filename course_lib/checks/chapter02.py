@@ -44,13 +44,15 @@ def _weigh(distance: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
 def best_guess(function) -> str:
     source = random_source(0)
     clean = draw_points("moons", 60, source)
-    for t in (0.4, 0.8, 0.05):
+    for t, far in ((0.4, 0.0), (0.8, 0.0), (0.05, 3.0)):  # the last x are far from all points
         alpha, sigma = COSINE.alpha(t), COSINE.sigma(t)
-        x = COSINE.add_noise(clean[:20], torch.randn(20, 2, generator=source), t)
+        x = COSINE.add_noise(clean[:20], torch.randn(20, 2, generator=source), t) + far
         got = expect_tensor(function(x, clean, alpha, sigma), x, "The guess")
         if close(got, Mixture.of_points(clean, COSINE)(x, t), 1e-3):
             continue
         case = f"With alpha = {alpha:.2f} and sigma = {sigma:.2f} "
+        if far:
+            case = f"Far from the data, with sigma = {sigma:.2f}, "
         square, without_alpha = torch.cdist(x, alpha * clean) ** 2, torch.cdist(x, clean) ** 2
         likelihood = torch.exp(-square / (2 * sigma**2))
         if not got.isfinite().all():
@@ -129,14 +131,14 @@ def _trained(times) -> Denoiser:
     def point_loss(network, step, source):
         x0 = data[torch.randint(len(data), (BATCH,), generator=source)]
         eps = torch.randn(x0.shape, generator=source)
-        return Denoiser(network, COSINE, "v").loss(x0, eps, times(BATCH, source)), BATCH
+        return Denoiser(network, COSINE, "x0").loss(x0, eps, times(BATCH, source)), BATCH
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         trainee = Trainee(PointNet(), lr=3e-3)
     for _ in fit(trainee, point_loss, steps=STEPS, ema=0.98):
         pass
-    return Denoiser(trainee.average, COSINE)
+    return Denoiser(trainee.average, COSINE, "x0")
 
 
 @torch.no_grad()

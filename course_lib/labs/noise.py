@@ -27,7 +27,7 @@ def compute(picture: np.ndarray, schedule: str, seed: int = 0) -> dict:
     """The forward process at 51 times from 0 to 1, always with the same noise: what the scrubber shows.
 
     picture: uint8 (size, size, 3). Gives the Scrubber's `views` ("noisy picture" is the sum of "signal kept"
-    and "noise added", x_t = alpha(t) x0 + sigma(t) eps, with 0 shown as mid-grey), `labels` and `curve` (lam(t)).
+    and "noise added", x_t = alpha(t) x0 + sigma(t) eps, with 0 shown as mid-grey), `labels` and `curve` (lam).
     Raises CourseError if the schedule is unknown.
     """
     chosen = find_schedule(schedule)

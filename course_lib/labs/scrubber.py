@@ -134,8 +134,8 @@ def pack(views: Mapping[str, np.ndarray], labels: Sequence[str], alt: str, start
 def with_strip(data: dict, scrubber: "Scrubber") -> dict:
     """A widget's MIME bundle with the film strip added, for every place that has no widgets.
 
-    JupyterLab prefers the widget. Exports and viewers, which have no widget state, take the HTML, which has the
-    alt text, and those that show no HTML the bare PNG.
+    JupyterLab prefers the widget. Exports and viewers, which have no widget state, take the HTML, which has
+    the alt text, and those that show no HTML the bare PNG.
     """
     picture, alt = base64.b64encode(scrubber.strip).decode(), scrubber.strip_alt
     image = (f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{picture}" '
@@ -143,11 +143,11 @@ def with_strip(data: dict, scrubber: "Scrubber") -> dict:
     return data | {"text/html": image, "image/png": picture, "text/plain": f"[film strip: {alt}]"}
 
 
-_made_by: dict[str, tuple[str, list["Scrubber"]]] = {}  # cell -> (the run of it, the scrubbers that this run made)
+_made_by: dict[str, tuple[str, list["Scrubber"]]] = {}  # cell -> (one run of it, what that run made)
 
 
 def close_earlier_runs(scrubber: "Scrubber") -> None:
-    """Close the scrubbers of this cell's earlier runs: left open, they keep their frames in the browser for good."""
+    """Close the scrubbers of this cell's earlier runs: left open, they keep their frames in the browser."""
     message = getattr(get_ipython(), "parent_header", {})
     cell = message.get("metadata", {}).get("cellId")
     if cell is None:
@@ -179,7 +179,7 @@ class Scrubber(anywidget.AnyWidget):
 
     _esm = Path(__file__).with_name("scrubber.js")
     _css = Path(__file__).with_name("scrubber.css")
-    _ipython_display_ = None  # ipywidgets 7 would display by this instead of the MIME bundle, without the strip
+    _ipython_display_ = None  # ipywidgets 7 would show itself by this, without the strip
     shown = traitlets.Dict().tag(sync=True)  # one trait, so that frames, labels and curve change together
 
     def __init__(self, views: Mapping[str, np.ndarray], labels: Sequence[str], alt: str,
