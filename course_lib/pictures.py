@@ -58,7 +58,7 @@ def open_picture(file, size: int, name: str = "") -> np.ndarray:
             upright = upright.convert("RGBA")
             flat = Image.new("RGB", upright.size, "white")  # what is transparent becomes white
             flat.paste(upright, mask=upright.getchannel("A"))
-            return np.asarray(cut_square(flat, size))
+            return np.array(cut_square(flat, size))
     except CourseError:
         raise
     except Image.DecompressionBombError:  # Pillow's own limit comes first for the largest ones

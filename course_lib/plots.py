@@ -21,9 +21,16 @@ from course_lib.runtime import CourseError
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
 INK, PAPER = "#222222", "#FDFCF8"
-DPI, FEW_COLOURS = 96, 64
+DPI, FEW_COLOURS, PNG_COLOURS = 96, 64, 256
 MARGIN, TEXT, LINE = 6, 12, 16  # pixels: between pictures, of a letter, of a line
 FONT = Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")  # Pillow's own font has no Greek letters
+
+
+def encoded(image: Image.Image, kind: str, **options) -> str:
+    """An image as a file of the kind "PNG" or "WEBP", in base64."""
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return base64.b64encode(file.getvalue()).decode()
 
 
 class Figure:
@@ -41,19 +48,15 @@ class Figure:
         canvas.savefig(file, format="png", dpi=DPI, facecolor=PAPER, bbox_inches="tight", pad_inches=0.12)
         return cls(Image.open(file).convert("RGB").quantize(FEW_COLOURS, dither=Image.Dither.NONE), alt)
 
-    def _encoded(self, kind: str, **options) -> str:
-        file = io.BytesIO()
-        self.image.save(file, kind, **options)
-        return base64.b64encode(file.getvalue()).decode()
-
     def __repr__(self) -> str:
         return f"[figure: {self.alt}]"
 
     def _repr_mimebundle_(self, **_) -> dict[str, str]:
-        """HTML first, because it carries the alt text; the bare PNG for viewers that show no HTML."""
+        """HTML first, because it carries the alt text; the bare PNG, in 256 colours, for viewers that show no HTML."""
         image = (f'<img alt="{html.escape(self.alt, quote=True)}" src="data:image/webp;base64,'
-                 f'{self._encoded("WEBP", lossless=True, quality=60)}" style="max-width:100%;border-radius:6px">')
-        return {"text/html": image, "image/png": self._encoded("PNG", optimize=True), "text/plain": repr(self)}
+                 f'{encoded(self.image, "WEBP", lossless=True, quality=60)}" style="max-width:100%;border-radius:6px">')
+        png = encoded(self.image.convert("RGB").quantize(PNG_COLOURS, dither=Image.Dither.NONE), "PNG", optimize=True)
+        return {"text/html": image, "image/png": png, "text/plain": repr(self)}
 
 
 def pictures(arrays: Sequence[np.ndarray] | np.ndarray, alt: str, titles: Sequence[str] = (), columns: int = 8,
@@ -61,12 +64,13 @@ def pictures(arrays: Sequence[np.ndarray] | np.ndarray, alt: str, titles: Sequen
     """Pictures (N, H, W, 3) uint8 in rows of `columns`, with a title under each if any are given.
 
     width: about how many pixels wide each is shown; small pictures grow by a whole factor, so that their pixels stay
-    square and sharp.
+    square and sharp, large ones shrink to it.
     """
     first = Image.fromarray(arrays[0])
-    factor = max(1, round(width / first.width))
-    shown = (first.width * factor, first.height * factor)
-    words = [textwrap.fill(title, max(8, shown[0] // 7)) for title in titles]
+    factor = max(1, round(width / first.width)) if first.width <= width else width / first.width
+    shown = (round(first.width * factor), round(first.height * factor))
+    resampling = Image.Resampling.NEAREST if factor >= 1 else Image.Resampling.BOX
+    words = ["\n".join(textwrap.fill(line, max(8, shown[0] // 7)) for line in title.splitlines()) for title in titles]
     room = LINE * max((word.count("\n") + 1 for word in words), default=0)  # pixels under each row
     columns = min(columns, len(arrays))
     rows = -(-len(arrays) // columns)
@@ -75,7 +79,7 @@ def pictures(arrays: Sequence[np.ndarray] | np.ndarray, alt: str, titles: Sequen
     pen, font = ImageDraw.Draw(sheet), ImageFont.truetype(FONT, TEXT)
     for i, array in enumerate(arrays):
         left, top = MARGIN + i % columns * cell[0], MARGIN + i // columns * cell[1]
-        sheet.paste(Image.fromarray(array).resize(shown, Image.Resampling.NEAREST), (left, top))
+        sheet.paste(Image.fromarray(array).resize(shown, resampling), (left, top))
         if i < len(words):
             pen.multiline_text((left, top + shown[1] + 2), words[i], fill=INK, font=font, spacing=LINE - TEXT)
     return Figure(sheet, alt)
@@ -100,7 +104,7 @@ def curves(x: Sequence[float], lines: Mapping[str, Sequence[float]], alt: str, x
 
 def points(clouds: Mapping[str, np.ndarray], alt: str, columns: int = 5, inches: float = 1.9, limit: float = 3.0,
            background: np.ndarray | None = None) -> Figure:
-    """Panels of points (N, 2), one a name, all on the same square from -limit to limit; `background` behind each in grey."""
+    """Panels of points (N, 2), one a name, all on one square from -limit to limit; grey `background` behind each."""
     columns = min(columns, len(clouds))
     rows = -(-len(clouds) // columns)
     canvas = Canvas(figsize=(columns * inches, rows * (inches + 0.25)), layout="constrained")
@@ -118,7 +122,7 @@ def points(clouds: Mapping[str, np.ndarray], alt: str, columns: int = 5, inches:
 
 def field(starts: np.ndarray, arrows: Mapping[str, np.ndarray], alt: str, data: np.ndarray | None = None,
           columns: int = 3, inches: float = 2.7, limit: float = 3.0, paths: np.ndarray | None = None) -> Figure:
-    """Panels of arrows (N, 2) that leave `starts` (N, 2), drawn to scale; the data in grey; `paths` (steps, M, 2) as lines."""
+    """Panels of arrows (N, 2) that leave `starts` (N, 2), to scale; data in grey; `paths` (steps, M, 2) as lines."""
     columns = min(columns, len(arrows))
     rows = -(-len(arrows) // columns)
     canvas = Canvas(figsize=(columns * inches, rows * (inches + 0.25)), layout="constrained")

@@ -110,6 +110,9 @@ class Schedule(ABC):
         if prediction == "x0":
             return output
         if prediction == "eps":
+            if isinstance(alpha, float) and alpha == 0:
+                raise CourseError(f"Where alpha = 0 the noise says nothing of the picture, so a network that predicts "
+                                  f"eps cannot start at t = {t:g} on '{self.name}': start later, or predict x0 or v.")
             return (x - sigma * output) / alpha
         if prediction == "v":
             return (alpha * x - sigma * output) / (alpha**2 + sigma**2)
@@ -348,7 +351,7 @@ def dpmpp_2m(schedule: Schedule, x: Tensor, x0_hat: Tensor, t: float, s: float, 
     """DPM-Solver++(2M): DDIM's line with `x0_hat` extrapolated from this step and the one before, in lam.
 
     Second order for one evaluation a step (Lu et al. 2022, algorithm 2). The first and the last step are first order:
-    there is nothing to extrapolate from, and lam(0) is infinite.
+    there is nothing to extrapolate from, and lam(0) is infinite. So is the second one after a start at alpha = 0.
     """
     if previous is not None and s > 0:
         step_now = schedule.lam(s) - schedule.lam(t)

@@ -27,7 +27,8 @@ def test_first_guess():
     assert chapter02.first_guess(1) and chapter02.first_guess(1.0) and chapter02.first_guess(torch.tensor(1.0))
 
 
-@pytest.mark.parametrize("wrong, hint", [(0, "nearest"), (4 / 3, "twice as likely"), (1.33, "twice as likely"),
+@pytest.mark.parametrize("wrong, hint", [(0, "nearest"), (4 / 3, "twice as likely"),
+                                         (1.33, "twice as likely"),
                                          (2, "half way"), (5, "not it"), (math.nan, "not it"), ("one", "one number")])
 def test_first_guess_wrong(wrong, hint):
     verdict = chapter02.first_guess(wrong)

@@ -24,12 +24,14 @@ def guess_once(denoise, x, ts):
 
 
 @pytest.mark.parametrize("check, stub", [
-    (chapter03.calls, ...), (chapter03.enough, None), (chapter03.step, lambda *_: None), (chapter03.loop, lambda *_: None)])
+    (chapter03.calls, ...), (chapter03.enough, None), (chapter03.step, lambda *_: None),
+    (chapter03.loop, lambda *_: None)])
 def test_stubs_are_not_tried(check, stub):
     assert check(stub).status == "not tried"
 
 
-@pytest.mark.parametrize("check, right", [(chapter03.calls, 20), (chapter03.step, right_step), (chapter03.loop, right_loop)])
+@pytest.mark.parametrize("check, right", [
+    (chapter03.calls, 20), (chapter03.step, right_step), (chapter03.loop, right_loop)])
 def test_right_answers(check, right):
     verdict = check(right)
     assert verdict.status == "passed", verdict

@@ -163,8 +163,10 @@ def shell(*arguments, cwd: Path) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.parametrize("arguments, words", [
-    (["generate", "--scheduler", "plms"], "There is no scheduler 'plms': choose from ddpm, ddim, euler, heun, dpmpp_2m."),
-    (["train", "pixels", "--minutes", "1", "--device", "cpu", "--out", "file/run"], "choose a folder that you may write"),
+    (["generate", "--scheduler", "plms"],
+     "There is no scheduler 'plms': choose from ddpm, ddim, euler, heun, dpmpp_2m."),
+    (["train", "pixels", "--minutes", "1", "--device", "cpu", "--out", "file/run"],
+     "choose a folder that you may write"),
 ])
 def test_an_error_is_one_sentence_and_exit_status_two(tmp_path, arguments, words):
     (tmp_path / "file").write_text("not a folder")

@@ -19,8 +19,9 @@ D = torch.float64
 
 
 def mixture(schedule):
-    return Mixture(torch.tensor([[-1.0, -0.5], [1.0, 0.8], [0.4, -1.2]], dtype=D), torch.tensor([0.35, 0.3, 0.25], dtype=D),
-                   torch.tensor([0.4, 0.35, 0.25], dtype=D), schedule)
+    means = torch.tensor([[-1.0, -0.5], [1.0, 0.8], [0.4, -1.2]], dtype=D)
+    std, weights = torch.tensor([0.35, 0.3, 0.25], dtype=D), torch.tensor([0.4, 0.35, 0.25], dtype=D)
+    return Mixture(means, std, weights, schedule)
 
 
 def unit_noise(*shape):
@@ -102,7 +103,7 @@ def test_order_on_the_grid_as_shipped(schedule, name, order):
     assert orders == pytest.approx([order] * 2, abs=0.25), (errors, orders)
 
 
-# -------------------------------------------------------------------------------------- the error table, beside diffusers
+# ------------------------------------------------------------------------------ the error table, beside diffusers
 
 class Gaussian:
     """One Gaussian with as many dimensions as a 16 x 16 picture, most of its variance in few of them (1 / k)."""

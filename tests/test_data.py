@@ -7,6 +7,7 @@ import struct
 import urllib.request
 import warnings
 import zlib
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from PIL import Image
 from torchvision import datasets
 
 from course_lib import data
-from course_lib.data import Pictures, open_pictures, scene_seed
+from course_lib.data import HELD_OUT_FROM, Pictures, open_pictures, scene_seeds
 from course_lib.pictures import open_picture, save_png, tile, to_tensor, to_uint8
 from course_lib.picturebook import main_caption, random_scene, render
 from course_lib.runtime import CourseError
@@ -71,22 +72,33 @@ def test_a_sheet_has_every_picture_in_its_place(tmp_path):
 
 # ------------------------------------------------------------------------------------------------ the picture book
 
-def test_the_picture_book_shows_its_scenes_with_their_captions():
-    found = open_pictures("picturebook", size=24, split="test", limit=5)
+@pytest.mark.parametrize("name", ["picturebook", "firstpages"])
+def test_the_picture_book_shows_its_scenes_with_their_captions(name):
+    found = open_pictures(name, size=24, split="test", limit=5)
     assert len(found) == 5 and found.pictures.shape == (5, 3, 24, 24) and found.pictures.dtype == torch.uint8
-    for index in range(5):
-        scene = random_scene(scene_seed(index, "test"))
+    for index, seed in enumerate(islice(scene_seeds(name, "test"), 5)):
+        scene = random_scene(seed)
         assert (found.pictures[index].permute(1, 2, 0).numpy() == render(scene, 24)).all()
         assert found.labels[index] == main_caption(scene)
 
 
-def test_training_and_test_pages_share_no_seed():
-    largest = 10_000_000  # the limit of open_pictures
-    assert scene_seed(largest - 1, "train") < scene_seed(0, "test")
-    assert scene_seed(0, "train") == 0 and scene_seed(7, "test") - scene_seed(0, "test") == 7
-    train, test = (open_pictures("picturebook", 16, split, limit=40) for split in ("train", "test"))
+@pytest.mark.parametrize("name", ["picturebook", "firstpages"])
+def test_training_and_test_pages_share_no_seed(name):
+    train, test = (list(islice(scene_seeds(name, split), 300)) for split in ("train", "test"))
+    assert len(set(train)) == len(set(test)) == 300 and train == sorted(train) and test == sorted(test)
+    most = 10_000_000  # the limit of open_pictures; at this rate its last page is still far from the held-out ones
+    assert train[-1] / 300 * most < 0.5 * HELD_OUT_FROM <= 0.5 * test[0]
+    train, test = (open_pictures(name, 16, split, limit=40) for split in ("train", "test"))
     assert not {picture.numpy().tobytes() for picture in train.pictures} & {
         picture.numpy().tobytes() for picture in test.pictures}
+
+
+def test_the_first_pages_are_the_easy_ones():
+    seeds = list(islice(scene_seeds("firstpages", "train"), 100))
+    for seed in range(seeds[-1] + 1):
+        things = random_scene(seed).things
+        easy = len(things) == 1 and things[0].size == "large" and things[0].kind not in ("hand", "sign")
+        assert easy is (seed in seeds), seed
 
 
 def test_many_pages_drawn_by_many_processes_are_the_same_pages(monkeypatch):
@@ -100,7 +112,7 @@ def test_many_pages_drawn_by_many_processes_are_the_same_pages(monkeypatch):
 @pytest.mark.parametrize("wrong, words", [
     ({"size": 15}, "The size must be a whole number from 16 to 256"), ({"size": 32.0}, "The size must be"),
     ({"limit": 0}, "The limit must be a whole number from 1"), ({"split": "valid"}, "choose train or test"),
-    ({"name": "picturebok"}, "choose picturebook, MNIST, FashionMNIST, CIFAR10, or the path of a folder"),
+    ({"name": "picturebok"}, "choose picturebook, .*, CIFAR10, or the path of a folder"),
 ])
 def test_a_bad_value_gets_one_sentence(wrong, words):
     with pytest.raises(CourseError, match=words) as caught:

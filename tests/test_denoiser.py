@@ -1,4 +1,4 @@
-"""A network of any prediction type becomes the same guess at the clean picture, and its loss is least at the best guess."""
+"""A network of any prediction type becomes the same guess at the clean picture; its loss is least at the best one."""
 
 import pytest
 import torch

@@ -96,7 +96,8 @@ def test_mixing_guesses_is_mixing_predicted_noise(x):
             a, b = torch.tanh(x), 0.3 * x
             mixed = b + 5.0 * (a - b)
             eps_a, eps_b = schedule.eps_from_x0(x, a, t), schedule.eps_from_x0(x, b, t)
-            assert torch.allclose(schedule.eps_from_x0(x, mixed, t), eps_b + 5.0 * (eps_a - eps_b), rtol=1e-3, atol=1e-4)
+            expected = eps_b + 5.0 * (eps_a - eps_b)
+            assert torch.allclose(schedule.eps_from_x0(x, mixed, t), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_interval(x):

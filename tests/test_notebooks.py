@@ -102,7 +102,7 @@ def clashes(source: str, exported: dict[str, str]) -> list[str]:
 
 def test_the_library_exports_what_it_should():
     exported = exported_names()
-    assert {"ddim", "ddpm", "sample", "Schedule", "SCHEDULERS", "generate", "render", "fit", "noise", "tile"} <= set(exported)
+    assert {"ddim", "ddpm", "sample", "Schedule", "SCHEDULERS", "generate", "render", "fit", "noise"} <= set(exported)
     assert exported["noise"] == "labs" and exported["Scene"] == "picturebook"
     assert not {"x0", "eps", "x", "t", "ts", "torch", "np", "Tensor", "annotations"} & set(exported)
 
@@ -140,7 +140,8 @@ def headings(path: Path) -> list[tuple[int, int, str]]:
     found = []
     for number, _, source in cells(path, "markdown"):
         plain = re.sub(r"^(```|~~~).*?^\1", "", source, flags=re.DOTALL | re.MULTILINE)
-        found += [(number, len(marks), text.strip()) for marks, text in re.findall(r"^(#{1,6})\s+(.+)$", plain, re.MULTILINE)]
+        marked = re.findall(r"^(#{1,6})\s+(.+)$", plain, re.MULTILINE)
+        found += [(number, len(marks), text.strip()) for marks, text in marked]
     return found
 
 
@@ -149,7 +150,8 @@ def test_there_is_one_title_and_it_comes_first(path):
     assert [number for number, level, _ in headings(path) if level == 1] == [0]
 
 
-@pytest.mark.parametrize("path", [path for path in NOTEBOOKS if not path.stem.startswith("00")], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [path for path in NOTEBOOKS if not path.stem.startswith("00")],
+                         ids=lambda path: path.stem)
 def test_a_chapter_keeps_the_rhythm(path):
     titles = [text for _, level, text in headings(path) if level == 2]
     places = []

@@ -30,12 +30,12 @@ def test_a_figure_without_alt_text_is_refused():
         plots.pictures(NOISE, alt=" ")
 
 
-def test_both_encodings_show_the_same_and_pixels_stay_exact():
+def test_pixels_stay_exact_and_the_png_shows_nearly_the_same():
     bundle = plots.pictures(NOISE, alt="noise", columns=3)._repr_mimebundle_()
     png, webp = decoded(bundle, "png"), decoded(bundle, "webp")
-    assert np.array_equal(png, webp)
+    assert png.shape == webp.shape and np.abs(png.astype(int) - webp).mean() < 20  # 256 colours, for pure noise
     top = plots.MARGIN + 128 + plots.MARGIN  # the second row's first picture, every pixel four times as large
-    assert np.array_equal(png[top:top + 128:4, plots.MARGIN:plots.MARGIN + 128:4], NOISE[3])
+    assert np.array_equal(webp[top:top + 128:4, plots.MARGIN:plots.MARGIN + 128:4], NOISE[3])
 
 
 def test_titles_take_room_below_each_picture_and_long_ones_wrap():

@@ -1,4 +1,4 @@
-"""What the README says is true: its links lead somewhere, its code runs, its commands exist, its floors are the tests'."""
+"""What the README says is true: its links, its code, its commands, its table of floors."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""The one loop: what it yields, how often it asks the network, and that a seed's picture does not depend on its company."""
+"""The one loop: what it yields, how often it asks the network, and that a seed gives its picture in any company."""
 
 import types
 
@@ -56,7 +56,8 @@ def test_a_seed_gives_its_picture_in_any_company(unet, name, eta, dtype, toleran
 
 
 def mixture(schedule):
-    return Mixture(torch.tensor([[-1.0, 0.5], [1.0, -0.5]]), torch.tensor([0.2, 0.3]), torch.tensor([0.5, 0.5]), schedule)
+    means = torch.tensor([[-1.0, 0.5], [1.0, -0.5]])
+    return Mixture(means, torch.tensor([0.2, 0.3]), torch.tensor([0.5, 0.5]), schedule)
 
 
 class Counted:

@@ -237,4 +237,11 @@ def test_ddpm_is_bayes_posterior(schedule):
     zero, one = torch.zeros_like(at), torch.ones_like(at)
     centre = ddpm(schedule, at, guess, t, s, noise=lambda: zero).item()
     assert centre == pytest.approx(mean, rel=1e-10)
-    assert ddpm(schedule, at, guess, t, s, noise=lambda: one).item() - centre == pytest.approx(precision**-0.5, rel=1e-10)
+    spread = ddpm(schedule, at, guess, t, s, noise=lambda: one).item() - centre
+    assert spread == pytest.approx(precision**-0.5, rel=1e-10)
+
+
+def test_eps_prediction_at_alpha_zero_is_refused_in_a_sentence():
+    x = torch.zeros(2, 2)
+    with pytest.raises(CourseError, match="a network that predicts eps cannot start at t = 1 on 'cosine'"):
+        SCHEDULES["cosine"].to_x0("eps", x, x, 1.0)

@@ -150,14 +150,16 @@ from course_lib.unet import UNetSettings
 recipe = replace(RECIPES["pixels"], pictures=8, size=16, batch=4, unet=UNetSettings(channels=(32,), attention=(False,)))
 for progress in train(recipe, Path(sys.argv[1]), torch.device("cpu"), steps=2):
     pass
-result = course_lib.pipeline.generate(model=(course_lib.recipes.denoiser_from(
-    *course_lib.runtime.load_tensors(Path(sys.argv[1]) / "pixels.safetensors"), torch.device("cpu")), (3, 16, 16)), steps=2)
+trained = course_lib.runtime.load_tensors(Path(sys.argv[1]) / "pixels.safetensors")
+denoise = course_lib.recipes.denoiser_from(*trained, torch.device("cpu"))
+result = course_lib.pipeline.generate(model=(denoise, (3, 16, 16)), steps=2)
 print(progress.step, result.picture.shape)
 """
 
 
 def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True,
+                          timeout=120)
 
 
 def test_training_and_generation_import_nothing_of_jupyter(tmp_path):
@@ -192,7 +194,8 @@ def files_of_the_repository() -> list[Path]:
                         for part in path.relative_to(ROOT).parts)]
 
 
-A_MACHINE = re.compile(r"(?<![\w.~])/(?:home|Users|root|work|mnt)/\w|(?<![\w.])/tmp/\w|\b[A-Z]:\\+Users\\|\b[\w-]+\.internal\b")
+A_MACHINE = re.compile(r"(?<![\w.~])/(?:home|Users|root|work|mnt)/\w|(?<![\w.])/tmp/\w|\b[A-Z]:\\+Users\\|"
+                       r"\b[\w-]+\.internal\b")
 LONG_BASE64 = re.compile(r"[A-Za-z0-9+/=]{60,}")
 
 

@@ -125,7 +125,8 @@ def test_the_loss_comes_down_to_the_best_that_is_possible(prediction):
 
 
 def test_how_long_must_be_said_once_and_be_more_than_nothing():
-    for wrong in ({}, {"steps": 5, "minutes": 1}, {"steps": 0}, {"minutes": 0}, {"minutes": float("nan")}, {"steps": -1}):
+    for wrong in ({}, {"steps": 5, "minutes": 1}, {"steps": 0}, {"minutes": 0}, {"minutes": float("nan")},
+                  {"steps": -1}):
         with pytest.raises(CourseError, match="either steps or minutes") as caught:
             next(fit(Trainee(OneNumber()), pull(1.0), **wrong))
         sentence(caught)

@@ -162,6 +162,7 @@ def test_heads_that_do_not_divide_are_refused():
 def test_times_close_together_look_alike_and_far_apart_do_not():
     embed = TimeEmbedding(16)
     angles = torch.tensor([0.3])[:, None] * embed.speeds
-    assert embed.speeds[0] == 1 and math.isclose(embed.speeds[-1].item(), 1000, rel_tol=1e-4) and angles.shape == (1, 32)
+    assert embed.speeds[0] == 1 and math.isclose(embed.speeds[-1].item(), 1000, rel_tol=1e-4)
+    assert angles.shape == (1, 32)
     a, near, far = embed(torch.tensor([0.3, 0.30001, 0.9]))
     assert (a - near).norm() < 0.1 * (a - far).norm()

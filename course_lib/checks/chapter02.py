@@ -26,14 +26,14 @@ def first_guess(answer) -> str:
     clean = torch.tensor(TINY)[:, None]
     best = Mixture.of_points(clean, COSINE)(torch.zeros(1, 1), 1.0).item()
     if math.isclose(number, best, abs_tol=1e-3):
-        return f"At t = 1 nothing of the point is left in x, so the best guess is the mean of them all: {best:g}."
+        return f"At t = 1 nothing of the point is left in x, so the best guess is the mean of all: {best:g}."
     if math.isclose(number, 0, abs_tol=1e-3):
-        raise Wrong("0 is the nearest clean point, but at t = 1 being near means nothing: alpha is 0, x is noise alone.")
+        raise Wrong("0 is the nearest clean point, but near means nothing at t = 1: alpha is 0, x is noise alone.")
     if math.isclose(number, sum(set(TINY)) / len(set(TINY)), abs_tol=0.01):
-        raise Wrong("That is the mean of the different values, but the 0 is there twice and so it is twice as likely.")
+        raise Wrong("That is the mean of the different values; the 0 is there twice, so it is twice as likely.")
     if math.isclose(number, (min(TINY) + max(TINY)) / 2, abs_tol=1e-3):
         raise Wrong("That is half way between the ends, but the best guess is the mean: every point counts.")
-    raise Wrong(f"{number:g} is not it: with nothing known of the point, which guess is off by least in mean square?")
+    raise Wrong(f"{number:g} is not it: with nothing known of the point, what is off by least in mean square?")
 
 
 def _weigh(distance: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
@@ -56,10 +56,11 @@ def best_guess(function) -> str:
         square, without_alpha = torch.cdist(x, alpha * clean) ** 2, torch.cdist(x, clean) ** 2
         likelihood = torch.exp(-square / (2 * sigma**2))
         if not got.isfinite().all():
-            raise Wrong(case + "some guesses are not finite: exp of a large negative number is 0, and 0 / 0 is nan; "
-                        "torch.softmax takes care of that.")
+            raise Wrong(case + "some guesses are not finite: exp of a large negative number is 0, and 0 / 0 is "
+                        "nan; torch.softmax takes care of that.")
         if close(got, _weigh(without_alpha / (2 * sigma**2), clean), 1e-3):
-            raise Wrong(case + "you compare x with the clean points themselves; x was shrunk, so compare with alpha * clean.")
+            raise Wrong(case + "you compare x with the clean points themselves; x was shrunk, so compare it with "
+                        "alpha * clean.")
         if close(got, _weigh(square / (2 * sigma), clean), 1e-3):
             raise Wrong(case + "the exponent has sigma where it needs sigma**2, the variance.")
         if close(got, _weigh(square / sigma**2, clean), 1e-3):
@@ -69,10 +70,13 @@ def best_guess(function) -> str:
         if close(got, likelihood @ clean, 1e-3):
             raise Wrong(case + "the weights do not add up to 1: divide each row by its sum, or use softmax.")
         if close(got, torch.softmax(-square / (2 * sigma**2), dim=0) @ clean, 1e-3):
-            raise Wrong(case + "the weights add up to 1 over the noisy points; for each x, over the data set (dim=1).")
+            raise Wrong(case + "the weights add up to 1 over the noisy points; for each x they should do so over "
+                        "the data set (dim=1).")
         if close(got, alpha * Mixture.of_points(clean, COSINE)(x, t), 1e-3):
-            raise Wrong(case + "you average the shrunk points; they tell the weights, but the guess is of the clean ones.")
-        raise Wrong(case + "the guess differs: weights from -|x - alpha p|**2 / (2 sigma**2), then the average of clean.")
+            raise Wrong(case + "you average the shrunk points; they give the weights, but the average is of the "
+                        "clean ones.")
+        raise Wrong(case + "the guess differs: weights from -|x - alpha p|**2 / (2 sigma**2), then the average "
+                    "of clean.")
     return "The best guess there is, at weak noise and at strong."
 
 
@@ -104,24 +108,26 @@ def loss(function) -> str:
     if given.shape == x0.shape and close(given, x0):
         raise Wrong("You gave the network the clean x0; it must see the noisy x only.")
     if given.shape == x.shape and not close(given, x):
-        raise Wrong("The network was given something else than the noisy x: make it with cosine.add_noise(x0, eps, t).")
+        raise Wrong("The network was given something else than the noisy x: cosine.add_noise(x0, eps, t).")
     if times.shape == t.shape and not close(times, t):
         raise Wrong("The network was given other times than t.")
     if close(got, wanted):
         if not got.requires_grad:
-            raise Wrong("The number is right, but no gradient can flow back from it: leave the result a tensor, undetached.")
+            raise Wrong("The number is right, but no gradient can flow back from it: leave it attached.")
         return f"{got.item():.4f}, as the library has it: DDPM's loss in three lines."
     answer = network(x, t)
-    for target, words in ((x0, "the clean x0"), (x, "the noisy x"), (COSINE.target("v", x0, eps, t), "v")):
+    v = COSINE.target("v", x0, eps, t)
+    for target, words in ((x0, "the clean x0"), (x, "the noisy x"), (v, "v")):
         if close(got, ((answer - target) ** 2).mean()):
-            raise Wrong(f"You compare the network's answer with {words}; this network is asked for the noise, eps.")
+            raise Wrong(f"You compare the network's answer with {words}; it is asked for the noise, eps.")
     if close(got, ((answer - eps) ** 2).sum()):
         raise Wrong("You take the sum of the squared errors; the loss is their mean, whatever the batch's size.")
     if close(got, (answer - eps).abs().mean()):
         raise Wrong("You take the mean of the absolute errors; square them.")
     if close(got, (answer - eps).mean()):
         raise Wrong("You take the mean of the plain errors, where plus and minus cancel; square them first.")
-    raise Wrong(f"The loss is {got.item():.4f} and should be {wanted.item():.4f}: the mean of (network(x, t) - eps) ** 2.")
+    raise Wrong(f"The loss is {got.item():.4f} and should be {wanted.item():.4f}: "
+                "the mean of (network(x, t) - eps) ** 2.")
 
 
 def _trained(times) -> Denoiser:
@@ -147,7 +153,8 @@ def _times_the_best(denoise: Denoiser, t: float) -> float:
     source = random_source(1)
     data = draw_points("face", 1000, random_source(0))
     x = COSINE.add_noise(data, torch.randn(data.shape, generator=source), t)
-    error, floor = (((guess(x, t) - data) ** 2).mean() for guess in (denoise, Mixture.of_points(data, COSINE)))
+    best = Mixture.of_points(data, COSINE)
+    error, floor = (((guess(x, t) - data) ** 2).mean() for guess in (denoise, best))
     return (error / floor).item()
 
 
@@ -162,7 +169,7 @@ def one_level(function) -> str:
     measured = {t: _times_the_best(denoise, t) for t in (0.1, LEVEL, 0.9)}
     told = "; ".join(f"{ratio:.2f} times the best possible error at t = {t}" for t, ratio in measured.items())
     if times.max() - times.min() > 1e-6:
-        raise Wrong(f"Your times differ from one another, so this network practised at more than one level: {told}.")
+        raise Wrong(f"Your times differ from one another, so it practised at more than one level: {told}.")
     if abs(times[0].item() - LEVEL) > 1e-6:
-        raise Wrong(f"All your times are {times[0]:g}, but the exercise asks for {LEVEL}. Still, it was measured: {told}.")
+        raise Wrong(f"All your times are {times[0]:g}, but the exercise asks for {LEVEL}. Still: {told}.")
     return f"Measured: {told}. It is good at the one thing that it practised."

@@ -57,7 +57,8 @@ def step(function) -> str:
 @check("Fill in the body of my_loop: it returns the final x.")
 def loop(function) -> str:
     schedule = SCHEDULES["cosine"]
-    denoise = Mixture(torch.tensor([[-1.0, 0.0], [1.0, 0.5]]), torch.tensor([0.2, 0.3]), torch.tensor([0.5, 0.5]), schedule)
+    means, std, weights = torch.tensor([[-1.0, 0.0], [1.0, 0.5]]), torch.tensor([0.2, 0.3]), torch.tensor([0.5, 0.5])
+    denoise = Mixture(means, std, weights, schedule)
     noise = torch.randn(16, 2, generator=torch.Generator().manual_seed(0))
     for steps in (1, 5, 12):
         ts = time_grid(schedule, steps)

@@ -3,12 +3,9 @@
 All frames go to the browser once; scrubbing never asks the kernel.
 """
 
-import base64
-import html
 import io
 import math
 import re
-import textwrap
 from pathlib import Path
 from typing import Mapping, Sequence
 
@@ -16,9 +13,9 @@ import anywidget
 import numpy as np
 import traitlets
 from IPython import get_ipython
-from matplotlib import get_data_path
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
+from course_lib.plots import Figure, pictures
 from course_lib.runtime import CourseError
 
 LOSSLESS_LIMIT = 320_000  # bytes of PNG; larger sheets go as JPEG, whose losses drown in the noise they show
@@ -26,45 +23,20 @@ JPEG_QUALITY = 90
 JPEG_BLOCK = 8  # frames start on a whole block, so that none bleeds into its neighbour
 LARGEST_SHEET = 16_384  # pixels a side: what every browser can decode
 STRIP_FRAMES = 5
-STRIP_TILE = 128  # pixels
-CAPTION_SIZE = 12
-CAPTION_FONT = Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")  # Pillow's own has no Greek letters
+STRIP_TILE, STRIP_ROW = 128, 96  # height in pixels: side by side, and one above the other
 
 
-def short_lines(text: str, chars: int) -> list[str]:
-    """A label as short lines: broken at its middle dots, before brackets, and then by words."""
-    return [line for part in re.split(r" · | (?=\()", text) for line in textwrap.wrap(part, chars)]
+def film_strip(frames: np.ndarray, labels: Sequence[str], alt: str) -> Figure:
+    """Five captioned frames, evenly chosen from first to last: what is seen where there are no widgets.
 
-
-def film_strip(frames: np.ndarray, labels: Sequence[str]) -> bytes:
-    """Five captioned frames, evenly chosen from first to last, as one PNG file.
-
-    frames: (n, H, W, 3) uint8; labels: n texts. Wide frames stand one above the other, others side by side.
+    frames: (n, H, W, 3) uint8; labels: n texts. Wide frames stand one above the other, all others side by side.
     """
     chosen = np.unique(np.linspace(0, len(frames) - 1, STRIP_FRAMES).round().astype(int))
     height, width = frames.shape[1:3]
-    scale = STRIP_TILE / height
-    if scale > 1:
-        scale = math.ceil(scale)  # whole numbers keep pixels square and the file small
-    tile = (round(width * scale), round(height * scale))
-    resample = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.LANCZOS
-    font = ImageFont.truetype(CAPTION_FONT, CAPTION_SIZE)
-    lines = [short_lines(labels[i], max(8, tile[0] // 6)) for i in chosen]
-    line_height, gap = CAPTION_SIZE + 4, 8
-    cell = (tile[0] + gap, tile[1] + line_height * max(map(len, lines)) + 2 * gap)
-    across = width <= 2 * height
-    count = len(chosen)
-    size = (cell[0] * count + gap, cell[1] + gap) if across else (cell[0] + gap, cell[1] * count + gap)
-    strip = Image.new("RGB", size, "white")
-    draw = ImageDraw.Draw(strip)
-    for k, i in enumerate(chosen):
-        x, y = (gap + k * cell[0], gap) if across else (gap, gap + k * cell[1])
-        strip.paste(Image.fromarray(frames[i]).resize(tile, resample), (x, y))
-        below = (x, y + tile[1] + gap // 2)
-        draw.multiline_text(below, "\n".join(lines[k]), fill="#222222", font=font, spacing=4)
-    file = io.BytesIO()
-    strip.save(file, "PNG", optimize=True)
-    return file.getvalue()
+    titles = [re.sub(r" · | (?=\()", "\n", labels[i]) for i in chosen]
+    columns, tall = (1, STRIP_ROW) if width > 2 * height else (STRIP_FRAMES, STRIP_TILE)
+    return pictures(frames[chosen], f"{alt} Film strip, from {labels[0]} to {labels[-1]}.", titles, columns,
+                    width=tall * width // height)
 
 
 def sprite_sheet(frames: np.ndarray) -> tuple[str, bytes, tuple[int, int], int]:
@@ -134,13 +106,9 @@ def pack(views: Mapping[str, np.ndarray], labels: Sequence[str], alt: str, start
 def with_strip(data: dict, scrubber: "Scrubber") -> dict:
     """A widget's MIME bundle with the film strip added, for every place that has no widgets.
 
-    JupyterLab prefers the widget. Exports and viewers, which have no widget state, take the HTML, which has
-    the alt text, and those that show no HTML the bare PNG.
+    JupyterLab prefers the widget; exports and viewers, which have no widget state, take the strip.
     """
-    picture, alt = base64.b64encode(scrubber.strip).decode(), scrubber.strip_alt
-    image = (f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{picture}" '
-             'style="max-width:100%;border-radius:6px">')
-    return data | {"text/html": image, "image/png": picture, "text/plain": f"[film strip: {alt}]"}
+    return data | scrubber.strip._repr_mimebundle_()
 
 
 _made_by: dict[str, tuple[str, list["Scrubber"]]] = {}  # cell -> (one run of it, what that run made)
@@ -187,19 +155,13 @@ class Scrubber(anywidget.AnyWidget):
                  curve: dict | None = None):
         shown = pack(views, labels, alt, start, display_size, title, curve)
         super().__init__(shown=shown)
-        self.strip = film_strip(next(iter(views.values())), labels)
+        self.strip = film_strip(next(iter(views.values())), labels, alt)
         close_earlier_runs(self)
 
-    def show(self, views: Mapping[str, np.ndarray], labels: Sequence[str], **others) -> None:
+    def show(self, views: Mapping[str, np.ndarray], labels: Sequence[str], alt: str, **others) -> None:
         """Put other frames in place; arguments as for the constructor. The reader's frame and view stay."""
-        self.shown = pack(views, labels, **others)
-        self.strip = film_strip(next(iter(views.values())), labels)
-
-    @property
-    def strip_alt(self) -> str:
-        """What the static strip shows, in words."""
-        labels = self.shown["labels"]
-        return f"{self.shown['alt']} Film strip, from {labels[0]} to {labels[-1]}."
+        self.shown = pack(views, labels, alt, **others)
+        self.strip = film_strip(next(iter(views.values())), labels, alt)
 
     def __repr__(self) -> str:
         return f"Scrubber({len(self.shown['labels'])} frames: {', '.join(self.shown['names'])})"

@@ -108,6 +108,7 @@ def lab(chrome, tmp_path_factory):
              "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
              "IPYTHONDIR": "ipython", "MPLCONFIGDIR": "matplotlib"}
     env = os.environ | {name: str(home / part) for name, part in names.items()}
+    env["OMP_NUM_THREADS"] = "1"  # the browser needs the other core, and these tensors are small
     env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     write_settings(home / "settings", "@jupyterlab/apputils-extension/notification",
                    {"fetchNews": "false", "checkForUpdates": False})
