@@ -172,6 +172,19 @@ def test_the_state_is_saved_however_the_loop_ends(how):
     assert saved == [3] and signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_stops_the_training_and_saves_nothing_over_the_last_state(number):
+    trainee, saved = Trainee(OneNumber()), []
+
+    def breaks_down(network, step, source):
+        return (number if step == 2 else 1.0) * network.weight.sum(), 1
+
+    with pytest.raises(CourseError, match="The loss at step 2 is .*--resume"):
+        for _ in fit(trainee, breaks_down, steps=5, save=lambda: saved.append(trainee.step)):
+            pass
+    assert saved == [] and trainee.step == 2 and trainee.network.weight.isfinite().all()
+
+
 def test_ctrl_c_waits_for_the_end_of_a_step():
     trainee, saved = Trainee(OneNumber()), []
 

@@ -16,6 +16,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 90
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+# Run before the kernel is there, and Lab asks which kernel is meant.
+SESSION = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session"
+KERNEL_READY = f"() => {SESSION}?.kernel?.status === 'idle'"
 PLACES = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
@@ -69,6 +72,13 @@ class Lab:
             return bool(self.request("GET", "/api/status", seconds=2))
         except OSError:
             return False
+
+    def run_all(self, page, notebook: str) -> None:
+        """Open a notebook of the served folder on the page and start all its cells."""
+        self.end_sessions()
+        page.goto(f"{self.url}/lab/tree/{notebook}?reset")
+        page.wait_for_function(KERNEL_READY)
+        page.evaluate("() => { jupyterapp.commands.execute('notebook:run-all-cells'); }")
 
     def end_sessions(self) -> None:
         """Shut every kernel down: Lab would attach a notebook that is opened again to its old one."""

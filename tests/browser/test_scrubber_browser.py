@@ -35,9 +35,6 @@ lab
 PIXEL = "canvas => [...canvas.getContext('2d').getImageData(9, 9, 1, 1).data].slice(0, 3)"
 WHOLE = "canvas => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data].join()"
 SETTLE = "() => new Promise(done => setTimeout(done, 300))"  # three frames of playing, to see that none comes
-# Run before the kernel is there, and Lab asks which kernel is meant.
-SESSION = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session"
-KERNEL_READY = f"() => {SESSION}?.kernel?.status === 'idle'"
 CELLS = "() => jupyterapp.shell.currentWidget.content.model.sharedModel.cells.map(cell => cell.source)"
 ACTIVE = "() => jupyterapp.shell.currentWidget.content.activeCellIndex"
 
@@ -81,7 +78,6 @@ def opened(chrome, lab):
                 "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}}}
     path = lab.folder / "scrub.ipynb"
     path.write_text(json.dumps(notebook))
-    lab.end_sessions()
     context = chrome.new_context(viewport={"width": 1280, "height": 1500})
     page = context.new_page()
     page.set_default_timeout(60_000)
@@ -89,9 +85,7 @@ def opened(chrome, lab):
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(frame)))
-    page.goto(f"{lab.url}/lab/tree/scrub.ipynb?reset")
-    page.wait_for_function(KERNEL_READY)
-    page.evaluate("() => { jupyterapp.commands.execute('notebook:run-all-cells'); }")
+    lab.run_all(page, "scrub.ipynb")
     page.locator(".scrubber canvas[aria-label]").nth(1).wait_for()
     page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
     yield page, path, complaints, sent
