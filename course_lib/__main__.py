@@ -1,6 +1,7 @@
-"""The commands: `python -m course_lib {generate,train,notebooks}`. Each says what it takes with --help."""
+"""The commands: `python -m course_lib {generate,train,evaluate,notebooks}`. Each says what it takes with --help."""
 
 import argparse
+import json
 import math
 import sys
 from pathlib import Path
@@ -70,6 +71,22 @@ def run_train(options: argparse.Namespace) -> None:
     print(f"Done: {progress.step} steps, loss {smooth:.4f}. Weights and samples are in {options.out}.")
 
 
+def run_evaluate(options: argparse.Namespace) -> None:
+    from course_lib.data import open_pictures
+    from course_lib.evaluation import held_out_error
+    from course_lib.pipeline import generate, load_denoiser
+    from course_lib.runtime import load_weights
+
+    denoise, (_, size, _) = load_denoiser("pixels", options.device)
+    settings = load_weights("pixels")[1]
+    figures = held_out_error(denoise, open_pictures(settings["data"], size, "test", limit=options.pictures))
+    generate(seed=0, steps=5, device=options.device)  # warm up, so that the next run is timed alone
+    timed = generate(seed=0, steps=50, device=options.device)
+    figures |= {"seconds_per_picture": round(timed.seconds, 3), "nfe": timed.nfe,
+                "device": next(denoise.network.parameters()).device.type, "settings": settings}
+    print(json.dumps(figures, indent=2))
+
+
 def run_notebooks(options: argparse.Namespace) -> None:
     from course_lib import notebooks
 
@@ -100,6 +117,11 @@ def parser() -> argparse.ArgumentParser:
                        help="compile the network first: a minute, then a quarter faster")
     train.add_argument("--out", type=Path, default=Path("runs"), help="the folder to write to (default runs)")
     train.set_defaults(run=run_train)
+
+    evaluate = commands.add_parser("evaluate", help="measure the shipped model on pages it has never seen")
+    evaluate.add_argument("--pictures", type=whole, default=512, help="how many pages (default 512)")
+    evaluate.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
+    evaluate.set_defaults(run=run_evaluate)
 
     notebooks = commands.add_parser("notebooks", help="run chapters from clean kernels and keep their outputs")
     notebooks.add_argument("paths", nargs="*", type=Path, help="which (default: all of notebooks/)")

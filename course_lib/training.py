@@ -136,8 +136,8 @@ def fit(trainee: Trainee, loss: Callable[[nn.Module, int, torch.Generator], tupl
                     value, count = loss(trainee.network, trainee.step, source)
                 if not math.isfinite(value.item()):
                     save = None  # the last state on disk is better than this one
-                    raise CourseError(f"The loss at step {trainee.step} is {value.item()}: the training has broken down; "
-                                      "go on from the last save by --resume, or start anew with a smaller lr.")
+                    raise CourseError(f"The loss at step {trainee.step} is {value.item()}, the training has broken "
+                                      "down: go on from the last save by --resume, or start anew with a smaller lr.")
                 trainee.optimizer.zero_grad()
                 value.backward()
                 nn.utils.clip_grad_norm_(parameters, clip)

@@ -15,7 +15,7 @@ FLOORS = [
     ["runtime"],
     ["schedulers", "layers", "picturebook", "pictures", "plots"],
     ["unet", "points", "data", "denoiser", "guidance"],
-    ["sampling", "training"],
+    ["sampling", "training", "evaluation"],
     ["recipes"],
     ["pipeline"],
     ["labs", "checks", "notebooks"],
