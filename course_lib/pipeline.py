@@ -20,7 +20,7 @@ from course_lib.schedulers import Schedule, find_scheduler, time_grid
 class Result:
     """What generating gave, and what it cost.
 
-    pictures: uint8 (N, H, W, 3), one a seed; trajectory: every step; nfe: network evaluations for each picture;
+    pictures: uint8 (N, H, W, 3), one a seed; trajectory: every step, on the CPU; nfe: network evaluations for each picture;
     seconds: for all of them together.
     """
 
@@ -76,7 +76,8 @@ def generate(seed: int | Sequence[int] = 0, steps: int = 50, scheduler: str = "d
     where = next(denoise.network.parameters()).device
     counted, begun = _Counted(denoise), time.perf_counter()
     with torch.inference_mode():
-        trajectory = list(sample(counted, noise.to(where) * schedule.sigma(ts[0]), ts, chosen.rule, sources))
+        steps_made = list(sample(counted, noise.to(where) * schedule.sigma(ts[0]), ts, chosen.rule, sources))
+        trajectory = [Step(t, s, *(x.cpu() for x in tensors)) for t, s, *tensors in steps_made]
     seconds = time.perf_counter() - begun
     pictures = to_uint8(trajectory[-1].x_next)
     return Result(pictures, trajectory, schedule, seeds, scheduler, counted.calls, seconds)
