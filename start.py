@@ -33,6 +33,7 @@ NEEDED = ["pyproject.toml", "constraints.txt", "course_lib", FIRST_NOTEBOOK]
 OLDEST, NEWEST = (3, 11), (3, 13)
 IMPORTS = ["torch", "torchvision", "matplotlib", "anywidget", "jupyterlab", "course_lib"]
 GIGABYTE = 1e9
+NO_NETWORK = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy")}  # nobody listens there
 LEAST_FREE = 2 * GIGABYTE  # less cannot hold even the smallest build of PyTorch with JupyterLab
 
 # pip and venv run inside this wrapper, which interrupts them as soon as start.py is gone, even when it was
@@ -562,7 +563,8 @@ def run_tests(options, pytest_arguments):
     """Run the unit tests, the notebooks and the browser tests; with arguments for pytest, only the first."""
     stages = [
         ("unit tests", ["tests", "--ignore=tests/browser"] + pytest_arguments, {"MPLBACKEND": "Agg"}),
-        ("notebooks", ["notebooks", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=90"], {}),
+        ("notebooks", ["notebooks", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=90",
+                       "-p", "tests.notebook_seconds"], NO_NETWORK),
         ("browser tests", ["tests/browser"], {}),
     ]
     python, variables = python_and_variables(options)

@@ -20,8 +20,8 @@ from course_lib.schedulers import Schedule, find_scheduler, time_grid
 class Result:
     """What generating gave, and what it cost.
 
-    pictures: uint8 (N, H, W, 3), one a seed; trajectory: every step, on the CPU; nfe: network evaluations for each picture;
-    seconds: for all of them together.
+    pictures: uint8 (N, H, W, 3), one a seed; trajectory: every step, on the CPU; nfe: network evaluations for each
+    picture; seconds: for all of them together.
     """
 
     pictures: np.ndarray

@@ -71,17 +71,19 @@ def pictures(arrays: Sequence[np.ndarray] | np.ndarray, alt: str, titles: Sequen
     shown = (round(first.width * factor), round(first.height * factor))
     resampling = Image.Resampling.NEAREST if factor >= 1 else Image.Resampling.BOX
     words = ["\n".join(textwrap.fill(line, max(8, shown[0] // 7)) for line in title.splitlines()) for title in titles]
-    room = LINE * max((word.count("\n") + 1 for word in words), default=0)  # pixels under each row
     columns = min(columns, len(arrays))
-    rows = -(-len(arrays) // columns)
-    cell = (shown[0] + MARGIN, shown[1] + room + MARGIN)
-    sheet = Image.new("RGB", (columns * cell[0] + MARGIN, rows * cell[1] + MARGIN), PAPER)
-    pen, font = ImageDraw.Draw(sheet), ImageFont.truetype(FONT, TEXT)
-    for i, array in enumerate(arrays):
-        left, top = MARGIN + i % columns * cell[0], MARGIN + i // columns * cell[1]
-        sheet.paste(Image.fromarray(array).resize(shown, resampling), (left, top))
-        if i < len(words):
-            pen.multiline_text((left, top + shown[1] + 2), words[i], fill=INK, font=font, spacing=LINE - TEXT)
+    rows = [range(start, min(start + columns, len(arrays))) for start in range(0, len(arrays), columns)]
+    rooms = [LINE * max((words[i].count("\n") + 1 for i in row if i < len(words)), default=0) for row in rows]
+    height = MARGIN + sum(shown[1] + room + MARGIN for room in rooms)
+    sheet = Image.new("RGB", (columns * (shown[0] + MARGIN) + MARGIN, height), PAPER)
+    pen, font, top = ImageDraw.Draw(sheet), ImageFont.truetype(FONT, TEXT), MARGIN
+    for row, room in zip(rows, rooms):
+        for i in row:
+            left = MARGIN + (i - row[0]) * (shown[0] + MARGIN)
+            sheet.paste(Image.fromarray(arrays[i]).resize(shown, resampling), (left, top))
+            if i < len(words):
+                pen.multiline_text((left, top + shown[1] + 2), words[i], fill=INK, font=font, spacing=LINE - TEXT)
+        top += shown[1] + room + MARGIN
     return Figure(sheet, alt)
 
 

@@ -44,6 +44,11 @@ def test_titles_take_room_below_each_picture_and_long_ones_wrap():
     assert plain[0] == titled[0] == long[0] and plain[1] < titled[1] < long[1]
 
 
+def test_only_rows_that_have_titles_get_room_for_them():
+    heights = [plots.pictures(NOISE, alt="x", titles=["t"] * count, columns=3).image.size[1] for count in (0, 3, 6)]
+    assert heights[1] - heights[0] == heights[2] - heights[1] == plots.LINE
+
+
 @pytest.mark.parametrize("make", [
     lambda: plots.curves([1, 2, 3], {"a": [1, 2, 3], "b": [3, float("inf"), 1]}, alt="two lines", dots=True),
     lambda: plots.points({"one": np.zeros((5, 2)), "two": np.ones((5, 2))}, alt="dots", background=np.zeros((3, 2))),
