@@ -25,7 +25,7 @@ import sys
 import tempfile
 import time
 
-ROOT = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.realpath(__file__))
 VENV = os.path.join(ROOT, ".venv")
 STAMP = os.path.join(VENV, "noise-to-image.json")
 FIRST_NOTEBOOK = "notebooks/00_start_here.ipynb"
@@ -33,7 +33,8 @@ NEEDED = ["pyproject.toml", "constraints.txt", "course_lib", FIRST_NOTEBOOK]
 OLDEST, NEWEST = (3, 11), (3, 13)
 IMPORTS = ["torch", "torchvision", "matplotlib", "anywidget", "jupyterlab", "course_lib"]
 GIGABYTE = 1e9
-NO_NETWORK = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy")}  # nobody listens there
+NO_NETWORK = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9",  # nobody listens there
+              "no_proxy": "", "NO_PROXY": ""}
 LEAST_FREE = 2 * GIGABYTE  # less cannot hold even the smallest build of PyTorch with JupyterLab
 
 # pip and venv run inside this wrapper, which interrupts them as soon as start.py is gone, even when it was
@@ -253,7 +254,7 @@ def build(extras, locks):
         install(extras, locks)
         stage(3, "Check that everything imports", start)
         check_imports(locks)
-        silence_news()
+        settle_lab()
         finish(extras)
     except BaseException:
         with contextlib.suppress(Failure, OSError):  # what cannot be removed now, the next run removes
@@ -280,6 +281,7 @@ def update(stamp, extras, locks):
         raise
     stage(2, "Check that everything imports", start, of=2)
     check_imports(locks)
+    settle_lab()
     finish(extras)
     say("Ready, after %.0f s.\n" % (time.time() - start))
 
@@ -349,13 +351,18 @@ def check_space():
                       "run `python start.py` again." % (free / GIGABYTE, download_size()))
 
 
-def silence_news():
-    """JupyterLab's question about news would cover the first notebook; this settles it inside .venv only."""
+def settle_lab():
+    """Two defaults of JupyterLab, inside .venv only.
+
+    Its question about news would cover the first notebook. And a notebook is saved with its widgets, so that
+    on the next day, before any cell is run, the labs stand there as they were, not as "model not found".
+    """
     folder = os.path.join(VENV, "share", "jupyter", "lab", "settings")
     os.makedirs(folder, exist_ok=True)
     news = {"fetchNews": "false", "checkForUpdates": False}
     with open(os.path.join(folder, "overrides.json"), "w") as file:
-        json.dump({"@jupyterlab/apputils-extension:notification": news}, file)
+        json.dump({"@jupyterlab/apputils-extension:notification": news,
+                   "@jupyter-widgets/jupyterlab-manager:plugin": {"saveState": True}}, file)
 
 
 # --- pip ----------------------------------------------------------------------------------------------------

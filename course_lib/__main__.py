@@ -50,21 +50,23 @@ def run_train(options: argparse.Namespace) -> None:
     run = train(find_recipe(options.name), options.out, device, minutes=options.minutes, resume=options.resume,
                 compiled=options.compile)
     print(f"Training {options.name} on {device}; drawing the pictures first ...", flush=True)
-    smooth, progress, stopped = None, None, False
-    with tqdm(total=100, unit="%", bar_format="{percentage:5.1f} % |{bar:24}| {elapsed}<{remaining} {postfix}",
-              mininterval=1.0) as bar:
-        try:
-            for progress in run:
-                smooth = progress.loss if smooth is None else 0.99 * smooth + 0.01 * progress.loss
-                bar.set_postfix_str(f"step {progress.step}, loss {smooth:.4f}, "
-                                    f"{progress.pictures_per_second:.0f} pictures/s", refresh=False)
-                bar.update(100 * progress.done - bar.n)
-        except KeyboardInterrupt:
-            run.close()
-            stopped = True
-    if stopped:
-        print(f"Stopped early; all is kept in {options.out}. Go on with the same command and --resume.")
+    smooth, progress, bar = None, None, None
+    try:
+        for progress in run:
+            if bar is None:  # not before: what came earlier, drawing or an earlier run, says nothing of the speed
+                smooth, shape = progress.loss, "{percentage:5.1f} % |{bar:24}| {elapsed}<{remaining} {postfix}"
+                bar = tqdm(total=100, initial=100 * progress.done, bar_format=shape, mininterval=1.0)
+            smooth = 0.99 * smooth + 0.01 * progress.loss
+            bar.set_postfix_str(f"step {progress.step}, loss {smooth:.4f}, "
+                                f"{progress.pictures_per_second:.0f} pictures/s", refresh=False)
+            bar.update(100 * progress.done - bar.n)
+    except KeyboardInterrupt:
+        run.close()
+        print(f"\nStopped early; all is kept in {options.out}. Go on with the same command and --resume.")
         sys.exit(130)
+    finally:
+        if bar is not None:
+            bar.close()
     if progress is None:
         print(f"The run in {options.out} has had its {options.minutes:g} minutes: give more to go on.")
         return

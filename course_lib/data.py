@@ -4,6 +4,7 @@ import itertools
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -47,8 +48,8 @@ def open_pictures(name: str, size: int = 32, split: str = "train", limit: int | 
 
     name: "picturebook", or "firstpages", its easy pages (one large thing, no hand, no sign), which still read well at
     32 pixels; "MNIST", "FashionMNIST", "CIFAR10" (downloaded to `root` if they are not there); or the path of a folder
-    of pictures. split: "train" or "test". limit: at most so many; the picture book, which has no end, gives 2,000
-    unless told.
+    of pictures. split: "train" or "test" (a folder is not split). limit: at most so many; the picture book, which has
+    no end, gives 2,000 unless told.
     Raises CourseError if there is no such set, no network to fetch it, or no picture in the folder.
     """
     check_whole(size, "The size", 16, 256)
@@ -60,10 +61,10 @@ def open_pictures(name: str, size: int = 32, split: str = "train", limit: int | 
         return _open_picturebook(name, size, split, limit or 2000)
     if name in TORCHVISION_SETS:
         return _open_torchvision(name, size, split, limit, root)
-    if Path(name).is_dir():
+    if name and Path(name).is_dir():
         return _open_folder(Path(name), size, limit)
-    raise CourseError(f"There are no pictures called '{name}': choose {', '.join(PICTUREBOOKS + TORCHVISION_SETS)}, "
-                      "or the path of a folder.")
+    known = ", ".join(PICTUREBOOKS + TORCHVISION_SETS)
+    raise CourseError(f"There are no pictures called '{name}': choose {known}, or the path of a folder.")
 
 
 def _is_easy(scene: Scene) -> bool:
@@ -82,15 +83,20 @@ def _draw(size: int, seed: int) -> tuple[np.ndarray, str]:
 
 
 def _open_picturebook(name: str, size: int, split: str, count: int) -> Pictures:
-    seeds, draw = itertools.islice(scene_seeds(name, split), count), partial(_draw, size)
-    if count < MANY:
-        drawn = list(map(draw, seeds))
-    else:  # spawned, since forking a process that has threads is unsafe
-        workers = min(os.cpu_count() or 1, 16)
-        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-            drawn = list(pool.map(draw, seeds, chunksize=256))
+    seeds, draw = list(itertools.islice(scene_seeds(name, split), count)), partial(_draw, size)
+    drawn = _map_in_processes(draw, seeds) if count >= MANY else list(map(draw, seeds))
     pixels, captions = zip(*drawn)
     return Pictures(torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous(), list(captions))
+
+
+def _map_in_processes(function, arguments: list) -> list:
+    workers = min(os.cpu_count() or 1, 16)
+    try:
+        # Spawned, since forking a process that has threads is unsafe.
+        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+            return list(pool.map(function, arguments, chunksize=256))
+    except BrokenProcessPool:  # a script without `if __name__ == "__main__":` cannot be spawned from
+        return list(map(function, arguments))
 
 
 def _open_torchvision(name: str, size: int, split: str, limit: int | None, root: Path) -> Pictures:
@@ -121,7 +127,9 @@ def _download(opener, name: str, root: Path):
 
 
 def _open_folder(folder: Path, size: int, limit: int | None) -> Pictures:
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_ENDINGS)[:limit]
+    # Hidden ones are left out: macOS puts a "._name.png" beside each picture on a stick, which is none.
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_ENDINGS and path.is_file()
+                   and not path.name.startswith("."))[:limit]
     if not paths:
         raise CourseError(f"There is no picture in {folder}: put some {', '.join(PICTURE_ENDINGS)} files there.")
     pixels = np.stack([open_picture(path, size) for path in paths])

@@ -28,7 +28,7 @@ def conditioned(denoise, cond: Any) -> Steered:
 
 
 def cfg(denoise, cond: Any, uncond: Any, guidance: float) -> Steered:
-    """Classifier-free guidance: uncond + guidance (cond - uncond). (Ho & Salimans 2022, eq. 6.)
+    """Classifier-free guidance: uncond + guidance (cond - uncond). (Ho & Salimans 2022, eq. 6; their w is ours - 1.)
 
     guidance (diffusers: `guidance_scale`): 1 is off (the conditional guess alone), 0 ignores the prompt. For a
     negative prompt, give its conditioning as `uncond`. cond, uncond: named tuples of tensors (N, ...); both go

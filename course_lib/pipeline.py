@@ -38,12 +38,20 @@ class Result:
         return self.pictures[0]
 
 
+def load_denoiser(name: str = "pixels", device: str = "cpu") -> tuple[Denoiser, tuple[int, int, int]]:
+    """The shipped denoiser `name` and the shape (C, H, W) of its pictures. Loaded once, then kept.
+
+    device: as for `pick_device`. The CPU unless told, so that noise drawn there, which is all noise, fits as it is.
+    Raises CourseError for damaged weights, an unknown name or a device that is not there.
+    """
+    return _load(name, str(pick_device(device)))
+
+
 @lru_cache(maxsize=4)
-def load_denoiser(name: str = "pixels", device: str = "auto") -> tuple[Denoiser, tuple[int, int, int]]:
-    """The shipped denoiser `name` and the shape (C, H, W) of its pictures. Loaded once, then kept."""
+def _load(name: str, device: str) -> tuple[Denoiser, tuple[int, int, int]]:
     tensors, settings = load_weights(name)
     size = settings["size"]
-    return denoiser_from(tensors, settings, pick_device(device)), (settings["unet"]["picture"], size, size)
+    return denoiser_from(tensors, settings, torch.device(device)), (settings["unet"]["picture"], size, size)
 
 
 class _Counted:
@@ -58,12 +66,12 @@ class _Counted:
 
 
 def generate(seed: int | Sequence[int] = 0, steps: int = 50, scheduler: str = "ddim", eta: float | None = None,
-             model: str | tuple[Denoiser, tuple[int, int, int]] = "pixels", device: str = "auto") -> Result:
+             model: str | tuple[Denoiser, tuple[int, int, int]] = "pixels", device: str = "cpu") -> Result:
     """Paint pictures out of noise. (diffusers: `num_inference_steps` is our `steps`.)
 
     seed: a whole number from 0, or several for a batch; steps: 1 to 1000; scheduler: a name from `SCHEDULERS`;
     eta: 0 to 1, for "ddim" alone; model: the name of shipped weights, or a denoiser of your own with its pictures'
-    shape (C, H, W). Raises CourseError for a value out of range or damaged weights.
+    shape (C, H, W); device: where shipped weights run. Raises CourseError for a value out of range or damaged weights.
     """
     seeds = [seed] if not isinstance(seed, (list, tuple, range)) else list(seed)
     if not seeds:

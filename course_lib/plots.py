@@ -34,7 +34,7 @@ def encoded(image: Image.Image, kind: str, **options) -> str:
 
 
 class Figure:
-    """A finished figure, an RGB image, and the words that stand for it."""
+    """A finished figure, an image, and the words that stand for it."""
 
     def __init__(self, image: Image.Image, alt: str):
         if not alt.strip():
@@ -66,11 +66,13 @@ def pictures(arrays: Sequence[np.ndarray] | np.ndarray, alt: str, titles: Sequen
     width: about how many pixels wide each is shown; small pictures grow by a whole factor, so that their pixels stay
     square and sharp, large ones shrink to it.
     """
+    if not len(arrays):
+        raise CourseError("There is no picture to show: give at least one.")
     first = Image.fromarray(arrays[0])
     factor = max(1, round(width / first.width)) if first.width <= width else width / first.width
     shown = (round(first.width * factor), round(first.height * factor))
     resampling = Image.Resampling.NEAREST if factor >= 1 else Image.Resampling.BOX
-    words = ["\n".join(textwrap.fill(line, max(8, shown[0] // 7)) for line in title.splitlines()) for title in titles]
+    words = ["\n".join(textwrap.fill(line, max(8, shown[0] // 6)) for line in title.splitlines()) for title in titles]
     columns = min(columns, len(arrays))
     rows = [range(start, min(start + columns, len(arrays))) for start in range(0, len(arrays), columns)]
     rooms = [LINE * max((words[i].count("\n") + 1 for i in row if i < len(words)), default=0) for row in rows]
@@ -107,31 +109,19 @@ def curves(x: Sequence[float], lines: Mapping[str, Sequence[float]], alt: str, x
 def points(clouds: Mapping[str, np.ndarray], alt: str, columns: int = 5, inches: float = 1.9, limit: float = 3.0,
            background: np.ndarray | None = None) -> Figure:
     """Panels of points (N, 2), one a name, all on one square from -limit to limit; grey `background` behind each."""
-    columns = min(columns, len(clouds))
-    rows = -(-len(clouds) // columns)
-    canvas = Canvas(figsize=(columns * inches, rows * (inches + 0.25)), layout="constrained")
-    axes = canvas.subplots(rows, columns, squeeze=False)
-    for axis in axes.flat[len(clouds):]:
-        axis.axis("off")
-    for axis, (name, cloud) in zip(axes.flat, clouds.items()):
+    canvas, panels = _panels(clouds, columns, inches, limit)
+    for axis, cloud in panels:
         if background is not None:
             axis.scatter(*np.asarray(background).T, s=2, color="#BBBBBB", linewidths=0)
         axis.scatter(*np.asarray(cloud).T, s=3, color=COLOURS[0], linewidths=0)
-        axis.set_title(name, fontsize=9, color=INK)
-        _square(axis, limit)
     return Figure.of_canvas(canvas, alt)
 
 
 def field(starts: np.ndarray, arrows: Mapping[str, np.ndarray], alt: str, data: np.ndarray | None = None,
           columns: int = 3, inches: float = 2.7, limit: float = 3.0, paths: np.ndarray | None = None) -> Figure:
     """Panels of arrows (N, 2) that leave `starts` (N, 2), to scale; data in grey; `paths` (steps, M, 2) as lines."""
-    columns = min(columns, len(arrows))
-    rows = -(-len(arrows) // columns)
-    canvas = Canvas(figsize=(columns * inches, rows * (inches + 0.25)), layout="constrained")
-    axes = canvas.subplots(rows, columns, squeeze=False)
-    for axis in axes.flat[len(arrows):]:
-        axis.axis("off")
-    for axis, (name, arrow) in zip(axes.flat, arrows.items()):
+    canvas, panels = _panels(arrows, columns, inches, limit)
+    for axis, arrow in panels:
         if data is not None:
             axis.scatter(*np.asarray(data).T, s=2, color="#BBBBBB", linewidths=0)
         axis.quiver(*np.asarray(starts).T, *np.asarray(arrow).T, color=COLOURS[1], angles="xy", scale_units="xy",
@@ -140,14 +130,22 @@ def field(starts: np.ndarray, arrows: Mapping[str, np.ndarray], alt: str, data: 
             for path in np.asarray(paths).transpose(1, 0, 2):
                 axis.plot(*path.T, color=COLOURS[0], linewidth=1, alpha=0.7)
                 axis.plot(*path[-1], "o", color=COLOURS[0], markersize=3)
-        axis.set_title(name, fontsize=9, color=INK)
-        _square(axis, limit)
     return Figure.of_canvas(canvas, alt)
 
 
-def _square(axis, limit: float) -> None:
-    axis.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=[], yticks=[], aspect="equal")
-    _calm(axis)
+def _panels(contents: Mapping[str, np.ndarray], columns: int, inches: float, limit: float) -> tuple[Canvas, list]:
+    """A canvas of titled square panels, each with what belongs on it: (canvas, [(axis, content), ...])."""
+    columns = min(columns, len(contents))
+    rows = -(-len(contents) // columns)
+    canvas = Canvas(figsize=(columns * inches, rows * (inches + 0.25)), layout="constrained")
+    axes = canvas.subplots(rows, columns, squeeze=False).flat
+    for axis in axes[len(contents):]:
+        axis.axis("off")
+    for axis, name in zip(axes, contents):
+        axis.set_title(name, fontsize=9, color=INK)
+        axis.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=[], yticks=[], aspect="equal")
+        _calm(axis)
+    return canvas, list(zip(axes, contents.values()))
 
 
 def _calm(axis) -> None:

@@ -78,12 +78,12 @@ def picture_loss(pictures: Pictures, schedule: str, prediction: str, batch: int)
     return loss
 
 
-def sample_sheet(denoise: Denoiser, size: int, count: int = 32, steps: int = 20) -> np.ndarray:
+def sample_sheet(denoise: Denoiser, channels: int, size: int, count: int = 32, steps: int = 20) -> np.ndarray:
     """Samples for the eye: always from the same seeds, so that sheets of one run can be compared -> uint8 (H, W, 3)."""
     device = next(denoise.network.parameters()).device
     scheduler = SCHEDULERS["dpmpp_2m"]
     ts = time_grid(denoise.schedule, steps, scheduler.spacing)
-    noise, _ = starting_noise(list(range(count)), (3, size, size))
+    noise, _ = starting_noise(list(range(count)), (channels, size, size))
     with torch.inference_mode():
         *_, last = sample(denoise, noise.to(device) * denoise.schedule.sigma(ts[0]), ts, scheduler.rule)
     return tile(to_uint8(last.x_next), columns=8, scale=3)
@@ -115,7 +115,7 @@ def train(recipe: PixelRecipe, out: Path, device: torch.device, *, minutes: floa
 
     def draw() -> None:
         denoise = Denoiser(trainee.average, find_schedule(recipe.schedule), recipe.prediction)
-        save_png(out / f"{recipe.name}-samples.png", sample_sheet(denoise, recipe.size))
+        save_png(out / f"{recipe.name}-samples.png", sample_sheet(denoise, recipe.unet.picture, recipe.size))
 
     save()  # a folder that cannot be written to is noticed now, not after an hour
     loss = picture_loss(open_pictures(recipe.data, recipe.size, limit=recipe.pictures), recipe.schedule,

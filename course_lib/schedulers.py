@@ -17,7 +17,7 @@ from typing import Callable
 import torch
 from torch import Tensor
 
-from course_lib.runtime import CourseError
+from course_lib.runtime import CourseError, check_whole
 
 Time = float | Tensor
 
@@ -284,8 +284,7 @@ def time_grid(schedule: Schedule, steps: int, spacing: str = "uniform", rho: flo
     means the same thing to all of them: where sigma / alpha grows beyond RATIO_MAX, only the first time is moved.
     Raises CourseError if `steps` is not a whole number from 1 to 1000, or the spacing is unknown.
     """
-    if isinstance(steps, bool) or not hasattr(steps, "__index__") or not 1 <= steps <= 1000:
-        raise CourseError(f"The number of steps must be a whole number from 1 to 1000, but it is {steps!r}.")
+    steps = check_whole(steps, "The number of steps", 1, 1000)
     if spacing == "uniform":
         return [1 - i / steps for i in range(steps)] + [0.0]
     first, last = max(-math.log(RATIO_MAX), schedule.lam(1.0)), -math.log(RATIO_MIN)
@@ -362,15 +361,14 @@ def dpmpp_2m(schedule: Schedule, x: Tensor, x0_hat: Tensor, t: float, s: float, 
 
 @dataclass(frozen=True)
 class Scheduler:
-    """A step rule and the spacing of times that suits it; `random` says whether it draws fresh noise."""
+    """A step rule and the spacing of times that suits it."""
 
     rule: Callable[..., Tensor]
     spacing: str
-    random: bool = False
 
 
 SCHEDULERS: dict[str, Scheduler] = {
-    "ddpm": Scheduler(ddpm, "uniform", random=True),
+    "ddpm": Scheduler(ddpm, "uniform"),
     "ddim": Scheduler(ddim, "uniform"),
     "euler": Scheduler(euler, "uniform"),
     "heun": Scheduler(heun, "uniform"),
@@ -387,7 +385,7 @@ def find_scheduler(name: str, eta: float | None = None) -> Scheduler:
         raise CourseError(f"There is no scheduler '{name}': choose from {', '.join(SCHEDULERS)}.")
     if eta is None:
         return SCHEDULERS[name]
-    if name != "ddim" or not 0 <= eta <= 1:
+    if name != "ddim" or not isinstance(eta, (int, float)) or not 0 <= eta <= 1:
         raise CourseError("eta goes with the scheduler 'ddim' and lies between 0 and 1, "
                           f"but it is {eta!r} with '{name}'.")
-    return Scheduler(partial(ddim, eta=eta), "uniform", random=eta > 0)
+    return Scheduler(partial(ddim, eta=eta), "uniform")

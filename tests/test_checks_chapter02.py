@@ -29,7 +29,7 @@ def test_first_guess():
 
 @pytest.mark.parametrize("wrong, hint", [(0, "nearest"), (4 / 3, "twice as likely"),
                                          (1.33, "twice as likely"),
-                                         (2, "half way"), (5, "not it"), (math.nan, "not it"), ("one", "one number")])
+                                         (2, "half way"), (5, "not it"), (math.nan, "not it"), ("one", "is a number")])
 def test_first_guess_wrong(wrong, hint):
     verdict = chapter02.first_guess(wrong)
     assert verdict.status == "failed" and hint in verdict.message

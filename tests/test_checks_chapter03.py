@@ -51,6 +51,7 @@ def test_right_answers(check, right):
     (chapter03.loop, lambda denoise, x, ts: x, "assigned to x again"),
     (chapter03.loop, lambda denoise, x, ts: denoise(x, ts[0]), "inside the loop"),
     (chapter03.loop, lambda denoise, x, ts: right_loop(denoise, x, ts[:-1]), "step"),
+    (chapter03.loop, lambda denoise, x, ts: right_loop(denoise, x, ts[:2]), "`return` inside the loop"),
     (chapter03.loop, guess_once, "inside the loop"),
     (chapter03.loop, lambda denoise, x, ts: [1.0], "torch tensor"),
     (chapter03.enough, 1, "more are needed"),

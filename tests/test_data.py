@@ -8,6 +8,8 @@ import urllib.request
 import warnings
 import zlib
 from itertools import islice
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -365,11 +367,22 @@ def nothing(path: Path) -> None:
     path.write_bytes(b"")
 
 
-def folder(path: Path) -> None:
-    path.mkdir()
+def test_what_only_looks_like_a_picture_by_its_name_is_passed_over(tmp_path):
+    """A folder called x.png, and the hidden companions that macOS leaves on a stick."""
+    (tmp_path / "album.png").mkdir()
+    text(tmp_path / "._holiday.png")
+    card(40, 40).save(tmp_path / "holiday.png")
+    assert open_pictures(str(tmp_path), size=16).labels == ["holiday"]
 
 
-@pytest.mark.parametrize("damage", [half, text, nothing, folder], ids=lambda damage: damage.__name__)
+def test_many_pages_can_be_drawn_from_a_script_without_a_main_guard():
+    code = ("from course_lib import data; data.MANY = 10; "
+            "print(len(data.open_pictures('picturebook', 16, limit=12)))")
+    run = subprocess.run([sys.executable, "-"], input=code, capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert run.returncode == 0 and run.stdout.split() == ["12"], run.stderr
+
+
+@pytest.mark.parametrize("damage", [half, text, nothing], ids=lambda damage: damage.__name__)
 @pytest.mark.parametrize("ending", ["png", "jpg", "gif", "webp", "bmp"])
 def test_what_is_no_picture_gets_one_sentence_with_its_name(tmp_path, damage, ending):
     path = tmp_path / f"broken.{ending}"

@@ -136,8 +136,8 @@ def test_scrub_shows_every_step_on_every_schedule(name):
     shown = labs.scrub(result, alt="Three pictures.").shown
     assert shown["names"] == ["noisy picture", "guess at the clean picture", "predicted noise"]
     assert (shown["height"], shown["width"], len(shown["labels"])) == (16, 3 * 16 + 2 * 2, 11)
-    assert shown["labels"][0].startswith("step 0 of 10 · noise level 1.00 (0% picture)")
-    assert shown["labels"][10] == "step 10 of 10 · noise level 0.00 (100% picture)"
+    assert shown["labels"][0].startswith("step 0 of 10 · noise level t = 1.00 (0% picture)")
+    assert shown["labels"][10] == "step 10 of 10 · noise level t = 0.00 (100% picture)"
     noisy, guess, noise = (unpack(shown, view) for view in range(3))
     step = result.trajectory[4]
     assert np.array_equal(guess[4][:, :16], to_uint8(step.x0_hat)[0])

@@ -147,11 +147,12 @@ def test_a_second_run_calls_no_pip(start):
     assert len(start.calls) == 1
 
 
-def test_news_are_silenced_inside_the_environment(start):
+def test_lab_asks_nothing_and_saves_its_widgets(start):
     start.main([])
     settings = json.loads((start.folder / "share/jupyter/lab/settings/overrides.json").read_text())
     assert settings == {"@jupyterlab/apputils-extension:notification":
-                        {"fetchNews": "false", "checkForUpdates": False}}
+                        {"fetchNews": "false", "checkForUpdates": False},
+                        "@jupyter-widgets/jupyterlab-manager:plugin": {"saveState": True}}
 
 
 @pytest.mark.parametrize("kind, status, words", [

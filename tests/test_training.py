@@ -321,7 +321,7 @@ def test_the_weights_file_is_float16_and_tells_how_to_use_it(tmp_path):
 
 def test_the_sheet_of_samples_is_always_the_same(tmp_path):
     network = UNet(TINY.unet).eval()
-    sheets = [sample_sheet(Denoiser(network, find_schedule("cosine")), 16, count=4, steps=2) for _ in range(2)]
+    sheets = [sample_sheet(Denoiser(network, find_schedule("cosine")), 3, 16, count=4, steps=2) for _ in range(2)]
     assert sheets[0].dtype.name == "uint8" and sheets[0].shape[2] == 3 and (sheets[0] == sheets[1]).all()
 
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from course_lib.checks.core import Wrong, check, close, expect_tensor
+from course_lib.checks.core import Wrong, check, close, expect_number, expect_tensor
 from course_lib.runtime import random_source
 from course_lib.schedulers import SCHEDULES
 
@@ -25,10 +25,7 @@ def _name_mistake(found: Tensor, mistakes: dict[str, Tensor]) -> None:
 
 @check("Put a number between 0 and 1 in place of the dots.")
 def noise_twice_as_strong(answer) -> str:
-    try:
-        t = float(answer)
-    except (TypeError, ValueError):
-        raise Wrong(f"The answer is a number, but you put {answer!r}.") from None
+    t = expect_number(answer)
     if not 0 < t < 1:
         raise Wrong(f"Times lie between 0, the data, and 1, the noise, but you put {t:g}.")
     cosine, lam = SCHEDULES["cosine"], math.log(1 / 2)

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from course_lib.checks.core import Wrong, check, close, expect_tensor
+from course_lib.checks.core import Wrong, check, close, expect_number, expect_tensor
 from course_lib.denoiser import Denoiser
 from course_lib.points import Mixture, PointNet, draw_points
 from course_lib.runtime import random_source
@@ -19,10 +19,7 @@ LEVEL = 0.5
 
 @check("Put a number in place of None.")
 def first_guess(answer) -> str:
-    try:
-        number = float(answer)
-    except (TypeError, ValueError):
-        raise Wrong(f"The answer is one number, but you put {answer!r}.") from None
+    number = expect_number(answer)
     clean = torch.tensor(TINY)[:, None]
     best = Mixture.of_points(clean, COSINE)(torch.zeros(1, 1), 1.0).item()
     if math.isclose(number, best, abs_tol=1e-3):
@@ -91,8 +88,9 @@ class _Watched(PointNet):
 @check("Fill in the body of my_loss: it returns one number, as a tensor.")
 def loss(function) -> str:
     source = random_source(0)
-    torch.manual_seed(0)
-    network = _Watched()
+    with torch.random.fork_rng(devices=[]):  # the learner's own random numbers go on as they were
+        torch.manual_seed(0)
+        network = _Watched()
     x0, eps = draw_points("face", 64, source), torch.randn(64, 2, generator=source)
     t = torch.rand(64, generator=source)
     x = COSINE.add_noise(x0, eps, t)

@@ -7,6 +7,8 @@ from typing import Callable
 
 import torch
 
+from course_lib.runtime import CourseError, check_whole
+
 PASSED, FAILED, NOT_TRIED = "passed", "failed", "not tried"
 _MARKS = {PASSED: ("✓", "Right"), FAILED: ("✗", "Not yet"), NOT_TRIED: ("○", "Not tried yet")}
 
@@ -63,14 +65,30 @@ def check(todo: str) -> Callable:
 
 
 def expect_tensor(value, like: torch.Tensor, what: str) -> torch.Tensor:
-    """`value`, if it is a tensor of the shape of `like`; NotImplementedError for None (a stub), else Wrong."""
-    if value is None:
+    """`value`, if it is a tensor of the shape of `like`; NotImplementedError for a stub's None or ..., else Wrong."""
+    if value is None or value is ...:
         raise NotImplementedError
     if not isinstance(value, torch.Tensor):
         raise Wrong(f"{what} should be a torch tensor, but it is a {type(value).__name__}.")
     if value.shape != like.shape:
         raise Wrong(f"{what} should have the shape {tuple(like.shape)}, but it has {tuple(value.shape)}.")
     return value
+
+
+def expect_number(value, what: str = "The answer") -> float:
+    """`value` as a float, else Wrong."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise Wrong(f"{what} is a number, but you put {value!r}.") from None
+
+
+def expect_whole(value, low: int, high: int, what: str = "The answer") -> int:
+    """`value` as an int, if it is a whole number from `low` to `high`, else Wrong."""
+    try:
+        return check_whole(value, what, low, high)
+    except CourseError:
+        raise Wrong(f"{what} is a whole number from {low} to {high}, but you put {value!r}.") from None
 
 
 def close(value: torch.Tensor, wanted: torch.Tensor, tolerance: float = 1e-4) -> bool:

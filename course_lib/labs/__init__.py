@@ -4,14 +4,13 @@ import numpy as np
 
 from course_lib.labs.denoiser import denoiser
 from course_lib.labs.noise import noise
-from course_lib.labs.scrubber import Scrubber
+from course_lib.labs.scrubber import NOISE_RANGE, Scrubber
 from course_lib.pictures import tile, to_uint8
 from course_lib.runtime import CourseError
 
 __all__ = ["Scrubber", "denoiser", "noise", "scrub"]
 
 MOST_FRAMES = 201  # longer trajectories are thinned out evenly, ends included
-NOISE_RANGE = 3.0  # predicted noise is shown from -3 to 3 standard deviations
 
 
 def scrub(result, alt: str = "Pictures appearing out of noise, step by step.", title: str = "",
@@ -19,9 +18,8 @@ def scrub(result, alt: str = "Pictures appearing out of noise, step by step.", t
     """Scrub through a trajectory: the noisy picture, the guess at the clean picture, and the predicted noise.
 
     result: has `trajectory`, a list of n `sampling.Step`s with x: (N, C, H, W), and `schedule`. Frame i
-    shows x before step i, the last frame the finished picture; N pictures stand in a row. The noise level in
-    words is sigma / sqrt(alpha^2 + sigma^2) and the picture's share is the rest of the variance, so both mean
-    the same on every schedule; on a variance-preserving one the noise level is sigma itself. Where noise only
+    shows x before step i, the last frame the finished picture; N pictures stand in a row. The percentage in
+    words is the picture's share of the variance, alpha^2 / (alpha^2 + sigma^2). Where noise only
     adds up (EDM), the noisy picture is scaled down to the same contrast. Raises CourseError without steps.
     """
     steps, schedule = result.trajectory, result.schedule
@@ -40,6 +38,6 @@ def scrub(result, alt: str = "Pictures appearing out of noise, step by step.", t
         for row, pictures in zip(views.values(), (x / max(1.0, size), x0_hat, eps_hat / NOISE_RANGE)):
             row.append(tile(to_uint8(pictures), columns=len(x)))
         share = (alpha / size) ** 2
-        labels.append(f"step {i} of {count} · noise level {sigma / size:.2f} ({share:.0%} picture)")
+        labels.append(f"step {i} of {count} · noise level t = {t:.2f} ({share:.0%} picture)")
     frames = {name: np.stack(row) for name, row in views.items()}
     return Scrubber(frames, labels, alt, title=title, display_size=display_size)

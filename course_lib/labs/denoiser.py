@@ -3,13 +3,12 @@
 import numpy as np
 import torch
 
-from course_lib.labs.scrubber import Scrubber
+from course_lib.labs.scrubber import NOISE_RANGE, Scrubber
 from course_lib.pictures import to_uint8
 from course_lib.runtime import CourseError, check_whole, random_source
 
 ALT = "A noisy picture and a model's guess at the clean one, as the slider goes from little noise to noise alone."
 FIRST = 0.02  # at t = 0 there is no noise, and nothing to guess
-NOISE_RANGE = 3.0  # predicted noise is shown from -3 to 3 standard deviations
 
 
 def compute(denoise, picture: torch.Tensor, levels: int = 21, seed: int = 0) -> dict:

@@ -43,7 +43,8 @@ def compute(picture: np.ndarray, schedule: str, seed: int = 0) -> dict:
             for name in {schedule, *CHOICES}}
     return {
         "views": {name: to_uint8(x) for name, x in views.items()},
-        "labels": [f"t = {time:.2f} · α = {a:.2f} · σ = {s:.2f} ({share:.0%} picture)"
+        "labels": [f"t = {time:.2f} · α = {a:.2f} · σ = {s:.2f} · λ = {chosen.lam(time):.1f} "
+                   f"(picture: {share:.0%} of the variance)".replace("inf", "∞")
                    for time, a, s, share in zip(times, alpha.tolist(), sigma.tolist(), shares.tolist())],
         "curve": {"label": CURVE_LABEL, "y": lams.pop(schedule), "range": (-LAM_LIMIT, LAM_LIMIT),
                   "others": list(lams.values())},

@@ -22,6 +22,7 @@ LOSSLESS_LIMIT = 320_000  # bytes of PNG; larger sheets go as JPEG, whose losses
 JPEG_QUALITY = 90
 JPEG_BLOCK = 8  # frames start on a whole block, so that none bleeds into its neighbour
 LARGEST_SHEET = 16_384  # pixels a side: what every browser can decode
+NOISE_RANGE = 3.0  # predicted noise is shown from -3 to 3 standard deviations
 STRIP_FRAMES = 5
 STRIP_TILE, STRIP_ROW = 128, 96  # height in pixels: side by side, and one above the other
 
@@ -133,7 +134,7 @@ class Scrubber(anywidget.AnyWidget):
     """Frames under a slider.
 
     views: name -> frames, uint8 (n, H, W, 3), all of one shape; the first is the one shown at the start.
-    labels: n texts, one a frame, such as "step 12 of 50 · noise level 0.76".
+    labels: n texts, one a frame, such as "step 12 of 50 · noise level t = 0.76".
     alt: what is shown, in a sentence, for those who do not see it.
     start: the frame to open on; None is the last.
     display_size: height of the picture on the page in CSS pixels.

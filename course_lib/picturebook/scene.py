@@ -141,7 +141,7 @@ def random_scene(seed: int, split: str = "train") -> Scene:
     """A scene drawn at random, the same for the same seed on every platform.
 
     Args:
-        seed: any int.
+        seed: a whole number from 0.
         split: "train" never shows a held-out pair or relation, "unseen" always shows at least one,
             "all" is the plain distribution.
 

@@ -30,9 +30,6 @@ class Pen:
         self.draw = ImageDraw.Draw(self.image)
         self.x0, self.y0 = self.size[0] / 2, self.size[1] - scale * below
 
-    def xy(self, x: float, y: float) -> tuple[float, float]:
-        return self.x0 + x * self.scale, self.y0 - y * self.scale
-
     def poly(self, points, fill: Colour) -> None:
         s, x0, y0 = self.scale, self.x0, self.y0
         self.draw.polygon([(x0 + x * s, y0 - y * s) for x, y in points], fill=fill)
