@@ -99,6 +99,9 @@ def curves(x: Sequence[float], lines: Mapping[str, Sequence[float]], alt: str, x
                   marker="os^Dv*"[i % 6] if dots else None, markersize=5)
     axis.set(xlabel=x_label, ylabel=y_label, title=title, xscale="log" if log_x else "linear",
              yscale="log" if log_y else "linear")
+    if dots and log_x:  # few points: name each
+        axis.set_xticks(x, labels=[f"{value:g}" for value in x])
+        axis.minorticks_off()
     axis.grid(alpha=0.25)
     if len(lines) > 1:
         axis.legend(frameon=False)

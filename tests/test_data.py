@@ -4,12 +4,12 @@ import gzip
 import hashlib
 import pickle
 import struct
+import subprocess
+import sys
 import urllib.request
 import warnings
 import zlib
 from itertools import islice
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np

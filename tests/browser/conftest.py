@@ -73,11 +73,15 @@ class Lab:
         except OSError:
             return False
 
-    def run_all(self, page, notebook: str) -> None:
-        """Open a notebook of the served folder on the page and start all its cells."""
+    def open(self, page, notebook: str) -> None:
+        """Open a notebook of the served folder on the page, with a new kernel."""
         self.end_sessions()
         page.goto(f"{self.url}/lab/tree/{notebook}?reset")
         page.wait_for_function(KERNEL_READY)
+
+    def run_all(self, page, notebook: str) -> None:
+        """Open a notebook and start all its cells."""
+        self.open(page, notebook)
         page.evaluate("() => { jupyterapp.commands.execute('notebook:run-all-cells'); }")
 
     def end_sessions(self) -> None:
@@ -122,6 +126,7 @@ def lab(chrome, tmp_path_factory):
     env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     write_settings(home / "settings", "@jupyterlab/apputils-extension/notification",
                    {"fetchNews": "false", "checkForUpdates": False})
+    write_settings(home / "settings", "@jupyter-widgets/jupyterlab-manager/plugin", {"saveState": True})  # as start.py
     port = free_port()
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}",
                "--ServerApp.port_retries=0", "--IdentityProvider.token=", "--ServerApp.password=",

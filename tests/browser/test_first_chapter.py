@@ -64,3 +64,19 @@ def test_every_cell_of_the_chapter_ran_without_an_error(page):
     assert page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']").count() == 0
     if "SCREENSHOTS" in os.environ:
         page.screenshot(path=Path(os.environ["SCREENSHOTS"]) / "first_chapter.png")
+
+
+def test_on_the_next_day_the_scrubber_is_there_before_any_cell_is_run(page, lab):
+    count = page.locator(".scrubber").count()
+    page.evaluate("() => jupyterapp.commands.execute('docmanager:save')")
+    page.wait_for_function("() => !jupyterapp.shell.currentWidget.context.model.dirty")
+    lab.open(page, CHAPTER)
+    canvas = page.locator(".scrubber canvas[aria-label]").first
+    canvas.wait_for()
+    assert page.locator(".scrubber").count() == count
+    assert page.get_by_text("Error displaying widget").count() == 0
+    page.locator(".scrubber input[type=range]").first.focus()
+    page.keyboard.press("End")
+    finished = shown(canvas)
+    page.keyboard.press("Home")
+    assert np.abs(shown(canvas) - finished).mean() > 50

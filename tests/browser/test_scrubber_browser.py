@@ -314,7 +314,7 @@ def test_without_widgets_the_strip_is_shown(opened):
     for cell in notebook["cells"]:
         data = cell["outputs"][0]["data"]
         strip = Image.open(io.BytesIO(base64.b64decode("".join(data["image/png"]))))
-        assert strip.format == "PNG" and strip.width > 3 * strip.height
+        assert strip.format == "PNG" and strip.width > 2 * strip.height
         assert "application/vnd.jupyter.widget-view+json" in data
         assert "Film strip" in "".join(data["text/plain"])
     html, _ = HTMLExporter().from_filename(str(path))
