@@ -47,7 +47,7 @@ def noise_twice_as_strong(answer) -> str:
                 f"{'a later' if ratio < 2 else 'an earlier'} time.")
 
 
-@check("Write the body of my_add_noise, then run both cells again.")
+@check("Write the body of my_add_noise, then run the cell again.")
 def add_noise(student) -> str:
     x0, eps = _pictures()
     for alpha_bar in (0.64, 0.3, 1.0):
@@ -80,7 +80,7 @@ def add_noise(student) -> str:
     return "One jump to any noise level: alpha times the picture plus sigma times the noise."
 
 
-@check("Write the body of my_recover, then run both cells again.")
+@check("Write the body of my_recover, then run the cell again.")
 def recover(student) -> str:
     x0, eps = _pictures()
     for name, t in (("cosine", 0.3), ("linear", 0.6), ("flow", 0.6), ("edm", 0.05)):
@@ -110,7 +110,7 @@ def recover(student) -> str:
             f"becomes one of {error:.2f} in x0: the stronger the noise, the better one has to know it.")
 
 
-@check("Write the body of my_betas, then run both cells again.")
+@check("Write the body of my_betas, then run the cell again.")
 def betas(student) -> str:
     for name, count in (("cosine", 10), ("flow", 7), ("linear", 50)):
         alpha = SCHEDULES[name].alpha(torch.arange(1, count + 1, dtype=torch.float64) / count)

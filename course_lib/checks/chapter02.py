@@ -17,7 +17,7 @@ STEPS, BATCH = 300, 256
 LEVEL = 0.5
 
 
-@check("Put a number in place of None.")
+@check("Put a number in place of the dots.")
 def first_guess(answer) -> str:
     number = expect_number(answer)
     clean = torch.tensor(TINY)[:, None]
