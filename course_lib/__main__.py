@@ -33,9 +33,9 @@ def run_generate(options: argparse.Namespace) -> None:
     result = generate(options.seed, options.steps, options.scheduler, options.eta, device=options.device)
     save_png(options.out, result.picture)
     if options.strip:
-        moments = np.linspace(0, len(result.trajectory) - 1, 4).round().astype(int)
-        frames = [to_uint8(result.trajectory[i].x)[0] for i in moments] + [result.picture]
-        save_png(options.strip, tile(np.stack(frames), columns=5, scale=4))
+        states = [result.trajectory[0].x, *(step.x_next for step in result.trajectory)]
+        moments = np.linspace(0, len(states) - 1, 5).round().astype(int)
+        save_png(options.strip, tile(np.concatenate([to_uint8(states[i]) for i in moments]), columns=5, scale=4))
     print(f"{options.out}: seed {options.seed}, {options.scheduler}, {options.steps} steps, {result.nfe} network "
           f"evaluations, {result.seconds:.2f} s")
 

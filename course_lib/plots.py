@@ -141,7 +141,7 @@ def _panels(contents: Mapping[str, np.ndarray], columns: int, inches: float, lim
     columns = min(columns, len(contents))
     rows = -(-len(contents) // columns)
     canvas = Canvas(figsize=(columns * inches, rows * (inches + 0.25)), layout="constrained")
-    axes = canvas.subplots(rows, columns, squeeze=False).flat
+    axes = list(canvas.subplots(rows, columns, squeeze=False).flat)
     for axis in axes[len(contents):]:
         axis.axis("off")
     for axis, name in zip(axes, contents):

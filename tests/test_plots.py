@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
 from course_lib import plots
 from course_lib.runtime import CourseError
@@ -57,6 +57,23 @@ def test_drawn_figures_show_something_on_the_card_and_stay_small(make):
     bundle = make()._repr_mimebundle_()
     picture = decoded(bundle, "png")
     assert picture.std() > 5 and len(bundle["image/png"]) + len(bundle["text/html"]) < 100_000
+
+
+def has_colour(bundle: dict, colour: str) -> bool:
+    return bool((np.abs(decoded(bundle, "png").astype(int) - ImageColor.getrgb(colour)).max(axis=2) < 12).any())
+
+
+def test_every_panel_has_its_dots_and_its_arrows():
+    cloud, colour = np.random.default_rng(0).uniform(-0.3, 0.3, (500, 2)), plots.COLOURS  # dense: one solid patch
+    for count in (1, 2):
+        figure = plots.points({f"panel {i}": cloud for i in range(count)}, alt="dots")
+        assert has_colour(figure._repr_mimebundle_(), colour[0])
+        seen = np.asarray(figure.image.convert("RGB")).astype(int)
+        dots = np.abs(seen - ImageColor.getrgb(colour[0])).max(axis=2) < 12
+        halves = np.array_split(dots, count, axis=1)
+        assert all(half.any() for half in halves)
+    assert has_colour(plots.field(cloud, {"f": cloud + 1}, alt="arrows")._repr_mimebundle_(), colour[1])
+    assert has_colour(plots.curves([1, 2], {"a": [1, 2]}, alt="a line")._repr_mimebundle_(), colour[0])
 
 
 def test_lines_differ_in_more_than_colour():
