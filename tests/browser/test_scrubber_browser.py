@@ -7,10 +7,13 @@ import os
 import re
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 from nbconvert import HTMLExporter
 from PIL import Image
+
+from course_lib.notebooks import tidy
 
 LAST = 50
 # Frame i of view v is one flat colour, so that a single pixel tells which frame of which view is shown.
@@ -41,6 +44,12 @@ ACTIVE = "() => jupyterapp.shell.currentWidget.content.activeCellIndex"
 
 def colour(frame: int, view: int = 0) -> list[int]:
     return [5 * frame, 255 - 5 * frame, 100 * view]
+
+
+def is_labs_own(stack: str) -> bool:
+    """Whether an error was raised by JupyterLab alone: its pages race with themselves now and then."""
+    frames = re.findall(r"(?:https?|blob):\S+", stack)
+    return bool(frames) and all("/static/lab/" in frame for frame in frames)
 
 
 class Hands:
@@ -83,7 +92,7 @@ def opened(chrome, lab):
     page.set_default_timeout(60_000)
     complaints, sent = [], []
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("pageerror", lambda error: None if is_labs_own(error.stack) else complaints.append(error.stack))
     page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(frame)))
     lab.run_all(page, "scrub.ipynb")
     page.locator(".scrubber canvas[aria-label]").nth(1).wait_for()
@@ -310,14 +319,15 @@ def test_without_widgets_the_strip_is_shown(opened):
     page, path, _, _ = opened
     page.evaluate("() => { jupyterapp.commands.execute('docmanager:save'); }")
     page.wait_for_function("() => !jupyterapp.shell.currentWidget.context.model.dirty")
-    notebook = json.loads(path.read_text())
+    notebook = nbformat.read(path, as_version=4)
+    tidy(notebook)  # as in the notebooks that are committed
     for cell in notebook["cells"]:
         data = cell["outputs"][0]["data"]
         strip = Image.open(io.BytesIO(base64.b64decode("".join(data["image/png"]))))
         assert strip.format == "PNG" and strip.width > 2 * strip.height
         assert "application/vnd.jupyter.widget-view+json" in data
         assert "Film strip" in "".join(data["text/plain"])
-    html, _ = HTMLExporter().from_filename(str(path))
+    html, _ = HTMLExporter().from_notebook_node(notebook)
     pictures = re.findall(r"<img[^>]*>", html)
     assert len(pictures) == len(notebook["cells"])
     assert all("Film strip" in picture and 'src="data:image/' in picture for picture in pictures)
