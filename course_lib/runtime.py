@@ -6,6 +6,7 @@ import json
 import operator
 import os
 import tempfile
+import textwrap
 from pathlib import Path
 
 import torch
@@ -145,4 +146,10 @@ def show_source(thing):
     """The source of a function or class of this library, as a coloured cell output (plain text without Jupyter)."""
     from IPython.display import Code  # only a notebook calls this; training runs where there is no IPython
 
-    return Code(data=inspect.getsource(thing), language="python")
+    class Source(Code):
+        """Long lines scroll sideways: JupyterLab would break them in the middle of a word."""
+
+        def _repr_html_(self) -> str:
+            return super()._repr_html_().replace("<pre>", '<pre style="white-space:pre;overflow-x:auto">')
+
+    return Source(data=textwrap.dedent(inspect.getsource(thing)), language="python")

@@ -17,6 +17,7 @@ from course_lib.runtime import (
     CourseError, check_whole, load_tensors, load_weights, pick_device, random_source, save_tensors, sha256,
     starting_noise, write_atomically,
 )
+from course_lib.schedulers import Schedule
 
 
 def sentence(caught) -> str:
@@ -331,3 +332,9 @@ def test_show_source_shows_the_source():
     shown = runtime.show_source(runtime.sha256)
     assert "hashlib.file_digest" in shown.data and "highlight" in shown._repr_html_()
     assert json.dumps(shown.data)
+
+
+def test_the_source_of_a_method_is_shown_from_the_margin_and_its_long_lines_are_not_broken():
+    shown = runtime.show_source(Schedule.add_noise)
+    assert shown.data.startswith("def add_noise(") and "\n    return " in shown.data
+    assert '<pre style="white-space:pre;overflow-x:auto">' in shown._repr_html_() and "add_noise" in shown._repr_html_()
