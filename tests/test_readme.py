@@ -3,6 +3,7 @@
 import re
 import shlex
 
+import nbformat
 import pytest
 
 from course_lib.__main__ import parser
@@ -37,6 +38,15 @@ def test_commands_are_understood():
 def test_every_chapter_is_listed():
     chapters = sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
     assert chapters == sorted(re.findall(r"\(notebooks/([^)]+\.ipynb)\)", README))
+
+
+def test_chapters_take_as_long_as_they_say_themselves():
+    told = dict(re.findall(r"\(notebooks/([^)]+\.ipynb)\).*\| (\d+) minutes \|", README))
+    for name, minutes in told.items():
+        first = nbformat.read(ROOT / "notebooks" / name, as_version=4).cells[0].source
+        said = re.search(r"About (\d+) minutes|In (ten) minutes", first)
+        assert said and (said[1] or "10") == minutes, name
+    assert len(told) >= 4
 
 
 def test_every_file_of_the_library_has_its_place_on_a_floor():

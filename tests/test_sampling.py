@@ -4,7 +4,6 @@ import types
 
 import pytest
 import torch
-from torch import nn
 
 from course_lib.denoiser import Denoiser
 from course_lib.points import Mixture
