@@ -1,8 +1,9 @@
-"""The commands: `python -m course_lib {generate,train,evaluate,notebooks}`. Each says what it takes with --help."""
+"""The commands: `python -m course_lib {generate,train,evaluate,bench,notebooks}`; each explains itself with --help."""
 
 import argparse
 import json
 import math
+import os
 import sys
 from pathlib import Path
 
@@ -26,67 +27,124 @@ def positive(text: str) -> float:
     return value
 
 
-def run_generate(options: argparse.Namespace) -> None:
-    from course_lib.pictures import save_png, tile, to_uint8
-    from course_lib.pipeline import generate
+def check_place(path: Path) -> None:
+    """A CourseError if no file can be written to `path`, found out without writing one."""
+    from course_lib.runtime import CourseError
 
-    result = generate(options.seed, options.steps, options.scheduler, options.eta, device=options.device)
+    if os.path.isdir(path):
+        raise CourseError(f"Cannot write {path} (it is a folder): choose another place.")
+    nearest = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    if not os.path.isdir(nearest) or not os.access(nearest, os.W_OK | os.X_OK):
+        raise CourseError(f"Cannot write {path}: choose a folder that you may write to.")
+
+
+def run_generate(options: argparse.Namespace) -> None:
+    from course_lib import pipeline
+    from course_lib.pictures import save_png, tile
+    from course_lib.runtime import CourseError
+
+    places = [path for path in (options.out, options.strip) if path is not None]
+    for path in places:  # now, not when the picture is done
+        check_place(path)
+    if len({path.absolute() for path in places}) < len(places):
+        raise CourseError(f"The picture and the strip would both be {options.out}: give each its own place.")
+    name = "pixels" if options.pixels else "latent"
+    if options.weights is not None and not (options.weights / f"{name}.safetensors").is_file():
+        raise CourseError(f"There is no {name}.safetensors in {options.weights}: check the folder, or train first "
+                          f"(python -m course_lib train {name}).")
+    given = {key: getattr(options, key) for key in ("steps", "scheduler", "eta") if getattr(options, key) is not None}
+    if options.pixels:
+        if options.prompt or options.negative or options.guidance is not None:
+            raise CourseError("The model of --pixels paints without a prompt: leave out the prompt, --negative and "
+                              "--guidance, or leave out --pixels.")
+        model = pipeline.load_denoiser("pixels", options.device, options.weights)
+        result = pipeline.generate_pixels(options.seed, model=model, **given)
+        guided = ""
+    else:
+        guidance = pipeline.GUIDANCE if options.guidance is None else options.guidance
+        model = pipeline.load_text_to_image(options.device, options.weights)
+        result = pipeline.generate(options.prompt, options.seed, guidance=guidance, negative_prompt=options.negative,
+                                   model=model, **given)
+        guided = f"guidance {guidance:g}, "
     save_png(options.out, result.picture)
-    if options.strip:
+    if options.strip is not None:
         states = [result.trajectory[0].x, *(step.x_next for step in result.trajectory)]
         moments = np.linspace(0, len(states) - 1, 5).round().astype(int)
-        save_png(options.strip, tile(np.concatenate([to_uint8(states[i]) for i in moments]), columns=5, scale=4))
-    print(f"{options.out}: seed {options.seed}, {options.scheduler}, {options.steps} steps, {result.nfe} network "
-          f"evaluations, {result.seconds:.2f} s")
+        frames = np.concatenate([result.decode(states[i]) for i in moments])
+        save_png(options.strip, tile(frames, columns=5, scale=max(1, 128 // frames.shape[1])))
+    for remark in result.remarks:
+        print(remark, file=sys.stderr)
+    print(f"{options.out}: seed {options.seed}, {result.scheduler}, {len(result.trajectory)} steps, {guided}"
+          f"{result.nfe} network evaluations, {result.seconds:.2f} s")
 
 
 def run_train(options: argparse.Namespace) -> None:
+    from course_lib import parallel, recipes
+
+    device = parallel.start(options.device)
+    compiled = device.type == "cuda" if options.compile is None else options.compile
+    common = {"minutes": options.minutes, "resume": options.resume, "compiled": compiled}
+    try:
+        if options.name == "all":
+            shares = [(recipes.find_recipe(name), share) for name, share in recipes.SHARES.items()]
+            runs = recipes.train_all(shares, options.out, device, **common)
+        else:
+            recipe = recipes.find_recipe(options.name)
+            runs = iter([(recipe.name, recipes.train(recipe, options.out, device, **common))])
+        for name, run in runs:
+            follow(name, run, options, device)
+    finally:
+        parallel.stop()
+
+
+def follow(name: str, run, options: argparse.Namespace, device) -> None:
+    """Show a run's progress until it is done; after Ctrl-C say how to go on, and exit."""
     from tqdm import tqdm
 
-    from course_lib.recipes import find_recipe, train
-    from course_lib.runtime import pick_device
+    from course_lib import parallel
 
-    device = pick_device(options.device)
-    run = train(find_recipe(options.name), options.out, device, minutes=options.minutes, resume=options.resume,
-                compiled=options.compile)
-    print(f"Training {options.name} on {device}; drawing the pictures first ...", flush=True)
+    say = print if parallel.leads() else lambda *_, **__: None
+    say(f"Training {name} on {device}; drawing the pictures first ...", flush=True)
     smooth, progress, bar = None, None, None
     try:
         for progress in run:
             if bar is None:  # not before: what came earlier, drawing or an earlier run, says nothing of the speed
-                smooth, shape = progress.loss, "{percentage:5.1f} % |{bar:24}| {elapsed}<{remaining} {postfix}"
-                bar = tqdm(total=100, initial=100 * progress.done, bar_format=shape, mininterval=1.0)
+                smooth, shape = progress.loss, "{desc} {percentage:5.1f} % |{bar:24}| {elapsed}<{remaining} {postfix}"
+                bar = tqdm(desc=name, total=100, initial=100 * progress.done, bar_format=shape, mininterval=1.0,
+                           disable=not parallel.leads())
             smooth = 0.99 * smooth + 0.01 * progress.loss
             bar.set_postfix_str(f"step {progress.step}, loss {smooth:.4f}, "
                                 f"{progress.pictures_per_second:.0f} pictures/s", refresh=False)
             bar.update(100 * progress.done - bar.n)
     except KeyboardInterrupt:
         run.close()
-        print(f"\nStopped early; all is kept in {options.out}. Go on with the same command and --resume.")
+        say(f"\nStopped early; all is kept in {options.out}. Go on with the same command and --resume.")
         sys.exit(130)
     finally:
         if bar is not None:
             bar.close()
     if progress is None:
-        print(f"The run in {options.out} has had its {options.minutes:g} minutes: give more to go on.")
+        say(f"The run in {options.out} has had its {options.minutes:g} minutes: give more to go on."
+            if options.name != "all" else f"{name} has had its share of the {options.minutes:g} minutes.")
         return
-    print(f"Done: {progress.step} steps, loss {smooth:.4f}. Weights and samples are in {options.out}.")
+    say(f"Done: {name}, {progress.step} steps, loss {smooth:.4f}; the network was kept waiting for its pictures "
+        f"{progress.waited:.0%} of the time. Weights and samples are in {options.out}.")
 
 
 def run_evaluate(options: argparse.Namespace) -> None:
-    from course_lib.data import open_pictures
-    from course_lib.evaluation import held_out_error
-    from course_lib.pipeline import generate, load_denoiser
-    from course_lib.runtime import load_weights
+    from course_lib.reports import PARTS, as_table, evaluate
 
-    denoise, (_, size, _) = load_denoiser("pixels", options.device)
-    settings = load_weights("pixels")[1]
-    figures = held_out_error(denoise, open_pictures(settings["data"], size, "test", limit=options.pictures))
-    generate(seed=0, steps=5, device=options.device)  # warm up, so that the next run is timed alone
-    timed = generate(seed=0, steps=50, device=options.device)
-    figures |= {"seconds_per_picture": round(timed.seconds, 3), "nfe": timed.nfe,
-                "device": next(denoise.network.parameters()).device.type, "settings": settings}
-    print(json.dumps(figures, indent=2))
+    only = [name.strip() for name in options.only.split(",")] if options.only is not None else tuple(PARTS)
+    report = evaluate(options.prompts, options.steps, options.guidance, options.scheduler, options.seed, options.device,
+                      options.weights, only=only, validation=options.validation)
+    print(json.dumps(report, indent=2) if options.json else as_table(report))
+
+
+def run_bench(options: argparse.Namespace) -> None:
+    from course_lib.bench import bench, in_words
+
+    figures = bench(options.rounds)
+    print(json.dumps(figures, indent=2) if options.json else in_words(figures))
 
 
 def run_notebooks(options: argparse.Namespace) -> None:
@@ -100,30 +158,53 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m course_lib", description="Noise to Image, from the command line.")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
-    generate = commands.add_parser("generate", help="paint a picture out of noise")
+    generate = commands.add_parser("generate", help="paint what a prompt says, out of noise")
+    generate.add_argument("prompt", nargs="?", default="", help="what to paint, in words of the picture book; leave "
+                          "it out and the model paints what it likes")
     generate.add_argument("--seed", type=whole, default=0, help="which noise to start from (default 0)")
-    generate.add_argument("--steps", type=whole, default=50, help="how many denoising steps, 1 to 1000 (default 50)")
-    generate.add_argument("--scheduler", default="ddim", help="ddpm, ddim, euler, heun or dpmpp_2m (default ddim)")
+    generate.add_argument("--steps", type=whole, help="how many denoising steps, 1 to 1000 (default 20; --pixels: 50)")
+    generate.add_argument("--guidance", type=float, help="how firmly to follow the prompt, 1 is off (default 3)")
+    generate.add_argument("--negative", default="", metavar="PROMPT", help="a prompt to keep away from")
+    generate.add_argument("--scheduler",
+                          help="ddpm, ddim, euler, heun or dpmpp_2m (default dpmpp_2m; --pixels: ddim)")
     generate.add_argument("--eta", type=float, help="randomness of ddim, 0 to 1 (default 0)")
+    generate.add_argument("--pixels", action="store_true",
+                          help="use the small model of the first chapters, which takes no prompt")
     generate.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
+    generate.add_argument("--weights", type=Path, metavar="FOLDER",
+                          help="weights of your own, from train --out (default: the shipped ones)")
     generate.add_argument("--out", type=Path, default=Path("picture.png"), help="where to write the picture")
     generate.add_argument("--strip", type=Path, help="also write a five-frame strip, from noise to picture")
     generate.set_defaults(run=run_generate)
 
-    train = commands.add_parser("train", help="train one of the course's models")
-    train.add_argument("name", help="which model: pixels")
+    train = commands.add_parser("train", help="train one of the course's models, or all of text to image")
+    train.add_argument("name", help="which model: pixels, vae, text, oracle or latent; or all, for the last four")
     train.add_argument("--minutes", type=positive, required=True, help="how long in all, resumed parts included")
     train.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
     train.add_argument("--resume", action="store_true", help="go on where an earlier run in --out stopped")
-    train.add_argument("--compile", action="store_true",
-                       help="compile the network first: a minute, then a quarter faster")
+    train.add_argument("--compile", action=argparse.BooleanOptionalAction,
+                       help="compile the network first: a minute, then a quarter faster (default on a CUDA GPU)")
     train.add_argument("--out", type=Path, default=Path("runs"), help="the folder to write to (default runs)")
     train.set_defaults(run=run_train)
 
-    evaluate = commands.add_parser("evaluate", help="measure the shipped model on pages it has never seen")
-    evaluate.add_argument("--pictures", type=whole, default=512, help="how many pages (default 512)")
+    evaluate = commands.add_parser("evaluate", help="measure the shipped models on pages they have never seen")
+    evaluate.add_argument("--prompts", type=whole, default=512, help="how many held-out prompts (default 512)")
+    evaluate.add_argument("--json", action="store_true", help="print everything as one JSON object")
+    evaluate.add_argument("--only", help="a part, or several with commas: oracle,vae,text,latent,speed,pixels")
+    evaluate.add_argument("--steps", type=whole, default=20, help="how many denoising steps, 1 to 1000 (default 20)")
+    evaluate.add_argument("--guidance", type=float, default=3.0, help="how strongly to follow the prompt (default 3)")
+    evaluate.add_argument("--scheduler", default="dpmpp_2m", help="ddpm, ddim, euler, heun or dpmpp_2m (the default)")
+    evaluate.add_argument("--seed", type=whole, default=0, help="what the noise is drawn from (default 0)")
     evaluate.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
+    evaluate.add_argument("--weights", type=Path, help="the folder of your own weights (default: the shipped ones)")
+    evaluate.add_argument("--validation", action="store_true",
+                          help="measure on other pages, to make a choice on: the held-out ones stay unseen")
     evaluate.set_defaults(run=run_evaluate)
+
+    bench = commands.add_parser("bench", help="time the text-to-image model on this machine's CPU")
+    bench.add_argument("--rounds", type=whole, default=20, help="how often to time each thing, 1 to 1000 (default 20)")
+    bench.add_argument("--json", action="store_true", help="print one JSON object")
+    bench.set_defaults(run=run_bench)
 
     notebooks = commands.add_parser("notebooks", help="run chapters from clean kernels and keep their outputs")
     notebooks.add_argument("paths", nargs="*", type=Path, help="which (default: all of notebooks/)")

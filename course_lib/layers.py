@@ -1,10 +1,19 @@
 """The parts a U-Net is built of. Shapes: pictures (N, C, H, W), tokens (N, L, D), embeddings (N, E)."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+
+class Cond(NamedTuple):
+    """What steers the network: token states (N, L, D), which of them are words (N, L), one vector a prompt (N, P)."""
+
+    words: Tensor
+    mask: Tensor
+    pooled: Tensor
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
@@ -36,24 +45,25 @@ class TimeEmbedding(nn.Module):
 
 
 class ResBlock(nn.Module):
-    """Two convolutions on top of a shortcut; the embedding scales and shifts the features in between.
+    """Two convolutions on top of a shortcut; the embedding, if any, scales and shifts the features in between.
 
-    (N, channels_in, H, W), (N, embedding) -> (N, channels_out, H, W).
+    (N, channels_in, H, W), (N, embedding) or None -> (N, channels_out, H, W).
     """
 
-    def __init__(self, channels_in: int, channels_out: int, embedding: int):
+    def __init__(self, channels_in: int, channels_out: int, embedding: int = 0):
         super().__init__()
         self.norm1, self.conv1 = group_norm(channels_in), nn.Conv2d(channels_in, channels_out, 3, padding=1)
-        self.scale_shift = nn.Linear(embedding, 2 * channels_out)
+        self.scale_shift = nn.Linear(embedding, 2 * channels_out) if embedding else None
         self.norm2 = group_norm(channels_out)
         self.conv2 = zero_init(nn.Conv2d(channels_out, channels_out, 3, padding=1))
         same = channels_in == channels_out
         self.shortcut = nn.Identity() if same else nn.Conv2d(channels_in, channels_out, 1)
 
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        h = self.conv1(F.silu(self.norm1(x)))
-        scale, shift = self.scale_shift(F.silu(embedding))[:, :, None, None].chunk(2, dim=1)
-        h = self.norm2(h) * (1 + scale) + shift
+    def forward(self, x: Tensor, embedding: Tensor | None = None) -> Tensor:
+        h = self.norm2(self.conv1(F.silu(self.norm1(x))))
+        if self.scale_shift is not None:
+            scale, shift = self.scale_shift(F.silu(embedding))[:, :, None, None].chunk(2, dim=1)
+            h = h * (1 + scale) + shift
         return self.shortcut(x) + self.conv2(F.silu(h))
 
 
@@ -74,21 +84,24 @@ class Attention(nn.Module):
         self.words_to_kv = nn.Linear(words, 2 * channels) if words else None
         self.out = zero_init(nn.Conv2d(channels, channels, 1))
 
-    def forward(self, x: Tensor, words: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
-        n, c, height, width = x.shape
+    def look(self, x: Tensor, words: Tensor | None = None,
+             mask: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Queries (N, heads, H W, C / heads), keys and values of the places and then of the words (N, heads, H W + L,
+        C / heads), and which of the keys count (N, 1, 1, H W + L), None if all do."""
         q, k, v = self.to_qkv(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=2)
         seen = None
         if self.words_to_kv is not None and words is not None:
             k_words, v_words = self.words_to_kv(words).chunk(2, dim=2)
             k, v = torch.cat([k, k_words], dim=1), torch.cat([v, v_words], dim=1)
             if mask is not None:
-                seen = F.pad(mask, (height * width, 0), value=True)[:, None, None, :]
+                seen = F.pad(mask, (q.shape[1], 0), value=True)[:, None, None, :]
+        q, k, v = (tokens.unflatten(2, (self.heads, -1)).transpose(1, 2) for tokens in (q, k, v))
+        return q, k, v, seen
 
-        def split(tokens: Tensor) -> Tensor:  # (N, L, C) -> (N, heads, L, C / heads)
-            return tokens.unflatten(2, (self.heads, -1)).transpose(1, 2)
-
-        mixed = F.scaled_dot_product_attention(split(q), split(k), split(v), attn_mask=seen)
-        return x + self.out(mixed.transpose(1, 2).flatten(2).transpose(1, 2).reshape(n, c, height, width))
+    def forward(self, x: Tensor, words: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        q, k, v, seen = self.look(x, words, mask)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
+        return x + self.out(mixed.transpose(1, 2).flatten(2).transpose(1, 2).reshape(x.shape))
 
 
 class Down(nn.Module):
@@ -111,3 +124,31 @@ class Up(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+
+
+class Pool(nn.Module):
+    """Sum a feature map up in a few vectors: each of `queries` learned questions looks where its answer is.
+
+    (N, channels, H, W) with H times W = `places` -> (N, queries, channels).
+    """
+
+    def __init__(self, channels: int, queries: int, heads: int = 4, places: int = 64):
+        super().__init__()
+        self.heads = heads
+        self.position = nn.Parameter(0.02 * torch.randn(1, places, channels))
+        self.queries = nn.Parameter(torch.randn(1, queries, channels))
+        self.to_kv, self.out = nn.Linear(channels, 2 * channels), nn.Linear(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        k, v = self.to_kv(x.flatten(2).transpose(1, 2) + self.position).chunk(2, dim=2)
+        q, k, v = (part.unflatten(2, (self.heads, -1)).transpose(1, 2)
+                   for part in (self.queries.expand(len(x), -1, -1), k, v))
+        return self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+
+def picture_trunk(widths: tuple[int, ...] = (32, 64, 128)) -> nn.Sequential:
+    """What reads a picture: (N, 3, H, W) -> features (N, widths[-1], H / 8, W / 8)."""
+    parts = [nn.PixelUnshuffle(2), nn.Conv2d(12, widths[0], 3, padding=1), ResBlock(widths[0], widths[0])]
+    for before, width in zip(widths, widths[1:]):
+        parts += [nn.Conv2d(before, width, 3, stride=2, padding=1), ResBlock(width, width)]
+    return nn.Sequential(*parts, group_norm(widths[-1]), nn.SiLU()).to(memory_format=torch.channels_last)

@@ -21,7 +21,7 @@ from course_lib.runtime import CourseError
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
 INK, PAPER = "#222222", "#FDFCF8"
-DPI, FEW_COLOURS, PNG_COLOURS = 96, 64, 256
+DPI, FEW_COLOURS, PNG_COLOURS, WEBP_QUALITY = 96, 64, 128, 85
 MARGIN, TEXT, LINE = 6, 12, 16  # pixels: between pictures, of a letter, of a line
 FONT = Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")  # Pillow's own font has no Greek letters
 
@@ -52,9 +52,12 @@ class Figure:
         return f"[figure: {self.alt}]"
 
     def _repr_mimebundle_(self, **_) -> dict[str, str]:
-        """HTML first, because it carries the alt text; the bare PNG, in 256 colours, for viewers that show no HTML."""
-        image = (f'<img alt="{html.escape(self.alt, quote=True)}" src="data:image/webp;base64,'
-                 f'{encoded(self.image, "WEBP", lossless=True, quality=60)}" style="max-width:100%;border-radius:6px">')
+        """HTML first, because it carries the alt text; the bare PNG, in 128 colours, for viewers that show no HTML."""
+        # Lines and flat colours are smaller without loss, painted pictures with a loss that no eye sees.
+        webp = min((encoded(self.image, "WEBP", **how) for how in (
+            {"lossless": True, "quality": 60}, {"quality": WEBP_QUALITY, "method": 6})), key=len)
+        image = (f'<img alt="{html.escape(self.alt, quote=True)}" src="data:image/webp;base64,{webp}" '
+                 'style="max-width:100%;border-radius:6px">')
         png = encoded(self.image.convert("RGB").quantize(PNG_COLOURS, dither=Image.Dither.NONE), "PNG", optimize=True)
         return {"text/html": image, "image/png": png, "text/plain": repr(self)}
 
@@ -109,6 +112,22 @@ def curves(x: Sequence[float], lines: Mapping[str, Sequence[float]], alt: str, x
     return Figure.of_canvas(canvas, alt)
 
 
+def bars(values: Mapping[str, float], alt: str, x_label: str = "", log_x: bool = False,
+         number: str = "{:,.3g}") -> Figure:
+    """A level bar for each named value, the first on top, with its number at its end, in the format `number`."""
+    canvas = Canvas(figsize=(6.2, 0.7 + 0.34 * len(values)))
+    axis = canvas.subplots()
+    drawn = axis.barh(list(values), list(values.values()), height=0.65, log=log_x,
+                      color=[COLOURS[i % 6] for i in range(len(values))])
+    axis.bar_label(drawn, [number.format(value) for value in values.values()], padding=4, fontsize=8, color=INK)
+    axis.invert_yaxis()
+    axis.margins(x=0.15)
+    axis.set(xlabel=x_label)
+    axis.spines[["top", "right"]].set_visible(False)
+    _calm(axis)
+    return Figure.of_canvas(canvas, alt)
+
+
 def points(clouds: Mapping[str, np.ndarray], alt: str, columns: int = 5, inches: float = 1.9, limit: float = 3.0,
            background: np.ndarray | None = None) -> Figure:
     """Panels of points (N, 2), one a name, all on one square from -limit to limit; grey `background` behind each."""
@@ -133,6 +152,45 @@ def field(starts: np.ndarray, arrows: Mapping[str, np.ndarray], alt: str, data: 
             for path in np.asarray(paths).transpose(1, 0, 2):
                 axis.plot(*path.T, color=COLOURS[0], linewidth=1, alpha=0.7)
                 axis.plot(*path[-1], "o", color=COLOURS[0], markersize=3)
+    return Figure.of_canvas(canvas, alt)
+
+
+def heatmaps(panels: Mapping[str, np.ndarray], alt: str, rows: Sequence[str] = (), columns: Sequence[str] = (),
+             limits: tuple[float, float] | None = None, inches: float = 2.6) -> Figure:
+    """Tables (N, M) as squares, the larger the lighter, side by side under their names and all on one scale.
+
+    rows, columns: names, for all panels; limits: the values of the darkest and the lightest; None fits them.
+    """
+    low, high = limits or (min(map(np.min, panels.values())), max(map(np.max, panels.values())))
+    canvas = Canvas(figsize=(len(panels) * inches + 0.8, inches + 0.4), layout="constrained")
+    axes = canvas.subplots(1, len(panels), squeeze=False)[0]
+    for axis, (name, values) in zip(axes, panels.items()):
+        image = axis.imshow(values, cmap="cividis", vmin=low, vmax=high, aspect="auto")
+        axis.set_title(name, fontsize=9, color=INK)
+        axis.set_xticks(range(len(columns)), columns, rotation=60, ha="right", rotation_mode="anchor")
+        axis.set_yticks(range(len(rows)), rows if axis is axes[0] else [""] * len(rows))
+        _calm(axis)
+    canvas.colorbar(image, ax=axes, shrink=0.8).ax.tick_params(labelsize=8)
+    return Figure.of_canvas(canvas, alt)
+
+
+def clusters(groups: Mapping[str, np.ndarray], alt: str, marked: Mapping[str, np.ndarray] | None = None,
+             inches: float = 5.0) -> Figure:
+    """Groups of points (N, 2) on one map, told apart by colour and shape; `marked`: single points (2,), as stars with
+    their names."""
+    canvas = Canvas(figsize=(inches + 1.4, inches), layout="constrained")
+    axis = canvas.subplots()
+    for i, (name, cloud) in enumerate(groups.items()):
+        axis.scatter(*np.asarray(cloud).T, s=22, color=COLOURS[i % 6], marker="osD^vPX<>h"[i % 10], label=name,
+                     linewidths=0, alpha=0.8)
+    for name, point in (marked or {}).items():
+        axis.plot(*point, "*", color=INK, markersize=13, markeredgecolor=PAPER)
+        axis.annotate(name, point, textcoords="offset points", xytext=(7, 5), fontsize=9, color=INK,
+                      bbox={"boxstyle": "round,pad=0.15", "facecolor": PAPER, "edgecolor": "none", "alpha": 0.8})
+    axis.set(xticks=[], yticks=[])
+    axis.margins(0.1)
+    axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    _calm(axis)
     return Figure.of_canvas(canvas, alt)
 
 

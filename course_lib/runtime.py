@@ -113,6 +113,83 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
         raise CourseError(f"{path} is damaged or not a file of this course: delete it and make it again.") from None
 
 
+def save_pieces(path: Path, tensors: dict[str, torch.Tensor], settings: dict, limit: int = 15 * 2**20) -> None:
+    """Write tensors and settings as files of at most `limit` bytes of tensors: pieces, and `path`, which names them.
+
+    Some machines that lend a GPU give back small files only. Whole or not at all, too: the pieces are named after what
+    is in them, so a new state overwrites none of an old one's; `path` turns to them in one step, and what it no longer
+    names is removed after that. (One tensor alone may be larger than `limit`.)
+    """
+    path, mark = Path(path), fingerprint(tensors)
+    sizes = {key: value.numel() * value.element_size() for key, value in tensors.items()}
+    count = max(1, -(-sum(sizes.values()) // limit))
+    pieces = _share_out(sizes, count)
+    while max(sum(map(sizes.get, keys)) for keys in pieces) > limit and count < len(sizes):
+        count += 1
+        pieces = _share_out(sizes, count)
+    names = [f"{path.stem}-{mark}-{i}of{count}.safetensors" for i in range(1, count + 1)]
+    for name, keys in zip(names, pieces):
+        save_tensors(path.with_name(name), {key: tensors[key] for key in keys}, {})
+    index = json.dumps({"settings": settings, "fingerprint": mark, "pieces": names})
+    write_atomically(path, lambda name: Path(name).write_text(index, encoding="utf-8"))
+    _remove_pieces(path, set(names))
+
+
+def _share_out(sizes: dict[str, int], count: int) -> list[list[str]]:
+    """The names in `count` lots of about equal size: the largest first, each to the lot that has least."""
+    lots, filled = [[] for _ in range(count)], [0] * count
+    for key in sorted(sizes, key=sizes.get, reverse=True):
+        least = filled.index(min(filled))
+        lots[least].append(key)
+        filled[least] += sizes[key]
+    return lots
+
+
+def _remove_pieces(path: Path, but: set[str]) -> None:
+    for piece in path.parent.glob(f"{path.stem}-????????-*of*.safetensors"):
+        if piece.name not in but:
+            piece.unlink(missing_ok=True)
+
+
+def load_pieces(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
+    """Read what `save_pieces` wrote: (tensors on the CPU, settings).
+
+    Raises CourseError if `path` or one of its pieces is missing, cut short, altered, or not one of ours.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CourseError(f"There is no file {path}: check the path, or train first (python -m course_lib train).")
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+        settings, mark, names = index["settings"], index["fingerprint"], [Path(name).name for name in index["pieces"]]
+    except (ValueError, KeyError, TypeError, OSError):
+        raise CourseError(f"{path} is damaged or not a file of this course: delete it and make it again.") from None
+    tensors = {}
+    for piece in map(path.with_name, names):
+        if not piece.is_file():
+            raise CourseError(f"{piece} is missing, and without it {path.name} is not whole: put it back beside it, or "
+                              "train without --resume in another --out.")
+        tensors |= load_tensors(piece)[0]
+    if fingerprint(tensors) != mark:
+        raise CourseError(f"The pieces of {path} are damaged or do not belong together: bring back all of them, or "
+                          "train without --resume in another --out.")
+    return tensors, settings
+
+
+def remove_pieces(path: Path) -> None:
+    """Remove what `save_pieces` wrote, `path` first, so that what may be left over is no half of a whole."""
+    Path(path).unlink(missing_ok=True)
+    _remove_pieces(Path(path), set())
+
+
+def fingerprint(tensors: dict[str, torch.Tensor]) -> str:
+    """Eight letters that tell one set of weights from another."""
+    digest = hashlib.sha256()
+    for key in sorted(tensors):
+        digest.update(key.encode() + tensors[key].detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:8]
+
+
 def sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

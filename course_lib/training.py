@@ -14,16 +14,20 @@ from typing import Callable, Iterator, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from course_lib.runtime import CourseError, load_tensors, save_tensors
+from course_lib import parallel
+from course_lib.optimizers import Muon
+from course_lib.runtime import CourseError, load_pieces, save_pieces
 
 
 class Progress(NamedTuple):
-    """One step done: its number, its loss, pictures a second lately, the share of the training that is behind us."""
+    """One step done: its number, its loss, pictures a second lately, the share of the training that is behind us, and
+    the share of the time since it was (re)started that the network was kept waiting for its pictures."""
 
     step: int
     loss: float
     pictures_per_second: float
     done: float
+    waited: float = 0.0
 
 
 @dataclass
@@ -41,20 +45,20 @@ class Trainee:
 
     def __post_init__(self):
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=self.lr, betas=(0.9, 0.99), weight_decay=0.01)
+        self.optimizer = Muon(self.network, lr=self.lr)
 
     def save(self, path: Path, settings: dict) -> None:
-        """Everything needed to go on as if never stopped, in one file, written whole or not at all."""
+        """Everything needed to go on as if never stopped, written whole or not at all. (runtime.save_pieces)"""
         tensors = {f"network.{key}": value for key, value in self.network.state_dict().items()}
         tensors |= {f"average.{key}": value for key, value in self.average.state_dict().items()}
         for name, parameter in self.network.named_parameters():
             tensors |= {f"optimizer.{name}.{key}": value for key, value in self.optimizer.state[parameter].items()}
         counts = {"seed": self.seed, "step": self.step, "pictures": self.pictures, "seconds": self.seconds}
-        save_tensors(path, tensors, settings | {"training": counts})
+        save_pieces(path, tensors, settings | {"training": counts})
 
     def load(self, path: Path, settings: dict) -> None:
         """Go on from what `save` wrote. Raises CourseError if the file is damaged or was made with other settings."""
-        tensors, saved = load_tensors(path)
+        tensors, saved = load_pieces(path)
         counts = saved.pop("training", None)
         if counts is None or saved != json.loads(json.dumps(settings)):  # in a file, tuples have become lists
             raise CourseError(f"{path} was trained with other settings: train without --resume to start anew.")
@@ -70,7 +74,8 @@ class Trainee:
         for name, parameter in self.network.named_parameters():
             state = part(f"optimizer.{name}")
             self.optimizer.state[parameter] = {
-                key: value if key == "step" else value.to(parameter) for key, value in state.items()}
+                key: value if key == "step" else torch.empty_like(parameter).copy_(value)  # in the weights' own layout
+                for key, value in state.items()}
         self.seed, self.step = counts["seed"], counts["step"]
         self.pictures, self.seconds = counts["pictures"], counts["seconds"]
 
@@ -111,7 +116,8 @@ def fit(trainee: Trainee, loss: Callable[[nn.Module, int, torch.Generator], tupl
     exactly the state of one that never stopped, as long as its length is given in steps.
     ema: how slowly the average follows, from 0 to 1; clip: the largest norm of a gradient. `save` is called every
     `save_every` seconds and at the end, however it comes: done, Ctrl-C, or the caller's break.
-    On CUDA the forward pass runs in bfloat16.
+    On CUDA the forward pass runs in bfloat16. Where several processes train together (parallel.py), `loss` is that of
+    this one's share of the batch, and the clock is the mean of theirs.
     """
     if (steps is None) == (minutes is None) or not (minutes if steps is None else steps) > 0:
         raise CourseError("Say how long to train: either steps or minutes, more than 0.")
@@ -131,28 +137,30 @@ def fit(trainee: Trainee, loss: Callable[[nn.Module, int, torch.Generator], tupl
             source = torch.Generator().manual_seed(trainee.seed * 1_000_003 + trainee.step)
             for group in trainee.optimizer.param_groups:
                 group["lr"] = trainee.lr * learning_rate(done(), trainee.step)
+            with cast:
+                value, count = loss(trainee.network, trainee.step, source)
+            [mean] = parallel.mean_of_all(device, value.item())
+            if not math.isfinite(mean):
+                save = None  # the last state on disk is better than this one
+                raise CourseError(f"The loss at step {trainee.step} is {mean}, the training has broken "
+                                  "down: go on from the last save by --resume, or start anew with a smaller lr.")
+            trainee.optimizer.zero_grad()
+            value.backward()
+            parallel.average_gradients(parameters)
             with _undisturbed():
-                with cast:
-                    value, count = loss(trainee.network, trainee.step, source)
-                if not math.isfinite(value.item()):
-                    save = None  # the last state on disk is better than this one
-                    raise CourseError(f"The loss at step {trainee.step} is {value.item()}, the training has broken "
-                                      "down: go on from the last save by --resume, or start anew with a smaller lr.")
-                trainee.optimizer.zero_grad()
-                value.backward()
                 nn.utils.clip_grad_norm_(parameters, clip)
                 trainee.optimizer.step()
                 follow = min(ema, (1 + trainee.step) / (10 + trainee.step))  # young averages forget faster
                 with torch.no_grad():
                     torch._foreach_lerp_(*pairs, 1 - follow)
+                [took] = parallel.mean_of_all(device, time.monotonic() - clock)  # one clock for all
                 trainee.step, trainee.pictures = trainee.step + 1, trainee.pictures + count
-                now = time.monotonic()
-                trainee.seconds, took, clock = trainee.seconds + now - clock, now - clock, now
+                trainee.seconds += took
             rate = count / took if not rate else 0.95 * rate + 0.05 * count / took
-            if save and now - saved_at > save_every:
+            if save and time.monotonic() - saved_at > save_every:
                 save()
                 saved_at = time.monotonic()
-            yield Progress(trainee.step, value.item(), rate, min(done(), 1.0))
+            yield Progress(trainee.step, mean, rate, min(done(), 1.0))
             clock = time.monotonic()  # what the caller did meanwhile was not training
     finally:
         trainee.network.eval()

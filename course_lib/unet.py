@@ -1,21 +1,12 @@
 """The network that denoises: a compact U-Net for pixels and for latents. (Ronneberger et al. 2015; Ho et al. 2020.)"""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from course_lib.layers import Attention, Down, ResBlock, TimeEmbedding, Up, group_norm, zero_init
+from course_lib.layers import Attention, Cond, Down, ResBlock, TimeEmbedding, Up, group_norm, zero_init
 from course_lib.runtime import CourseError
-
-
-class Cond(NamedTuple):
-    """What steers the network: token states (N, L, D), which of them are words (N, L), one vector a prompt (N, P)."""
-
-    words: Tensor
-    mask: Tensor
-    pooled: Tensor
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import pytest
 
 from course_lib.checks import chapter00
-from course_lib.pipeline import generate
+from course_lib.pipeline import generate_pixels
 
 CHECKS = (chapter00.same_picture, chapter00.evaluations, chapter00.night_seed)
 
@@ -35,7 +35,7 @@ def test_wrong_answers_get_a_sentence_that_helps(check, wrong, hint):
 
 
 def test_a_night_is_found_by_looking_and_a_day_is_refused():
-    brightness = generate(seed=range(24), steps=30).pictures[:, :16].mean(axis=(1, 2, 3))
+    brightness = generate_pixels(seed=range(24), steps=30).pictures[:, :16].mean(axis=(1, 2, 3))
     darkest, brightest = int(brightness.argmin()), int(brightness.argmax())
     assert chapter00.night_seed(darkest).status == "passed"
     verdict = chapter00.night_seed(brightest)

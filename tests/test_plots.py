@@ -33,7 +33,7 @@ def test_a_figure_without_alt_text_is_refused():
 def test_pixels_stay_exact_and_the_png_shows_nearly_the_same():
     bundle = plots.pictures(NOISE, alt="noise", columns=3)._repr_mimebundle_()
     png, webp = decoded(bundle, "png"), decoded(bundle, "webp")
-    assert png.shape == webp.shape and np.abs(png.astype(int) - webp).mean() < 20  # 256 colours, for pure noise
+    assert png.shape == webp.shape and np.abs(png.astype(int) - webp).mean() < 20  # 128 colours, for pure noise
     top = plots.MARGIN + 128 + plots.MARGIN  # the second row's first picture, every pixel four times as large
     assert np.array_equal(webp[top:top + 128:4, plots.MARGIN:plots.MARGIN + 128:4], NOISE[3])
 
@@ -51,6 +51,7 @@ def test_only_rows_that_have_titles_get_room_for_them():
 
 @pytest.mark.parametrize("make", [
     lambda: plots.curves([1, 2, 3], {"a": [1, 2, 3], "b": [3, float("inf"), 1]}, alt="two lines", dots=True),
+    lambda: plots.bars({"a": 3, "b": 40_000}, alt="two bars", log_x=True),
     lambda: plots.points({"one": np.zeros((5, 2)), "two": np.ones((5, 2))}, alt="dots", background=np.zeros((3, 2))),
     lambda: plots.field(np.zeros((4, 2)), {"f": np.ones((4, 2))}, alt="arrows", paths=np.zeros((3, 2, 2)))])
 def test_drawn_figures_show_something_on_the_card_and_stay_small(make):
@@ -76,5 +77,33 @@ def test_every_panel_has_its_dots_and_its_arrows():
     assert has_colour(plots.curves([1, 2], {"a": [1, 2]}, alt="a line")._repr_mimebundle_(), colour[0])
 
 
+@pytest.mark.parametrize("log_x", [False, True])
+def test_a_larger_value_has_a_longer_bar_below_the_one_before(log_x):
+    figure = plots.bars({"small": 10, "large": 1000}, alt="bars", log_x=log_x)
+    seen = np.asarray(figure.image.convert("RGB")).astype(int)
+    first, second = (np.argwhere(np.abs(seen - ImageColor.getrgb(colour)).max(axis=2) < 12)
+                     for colour in plots.COLOURS[:2])
+    assert first[:, 0].max() < second[:, 0].min() and np.ptp(first[:, 1]) < np.ptp(second[:, 1])
+
+
 def test_lines_differ_in_more_than_colour():
     assert len(set(map(str, plots.DASHES))) == len(plots.COLOURS) == len(set(plots.COLOURS))
+
+
+def test_heatmaps_share_one_scale():
+    """The same value has the same colour in every panel: a table of ones beside one of zeros and ones."""
+    mixed = np.eye(2)
+    one = np.asarray(plots.heatmaps({"mixed": mixed, "ones": np.ones((2, 2))}, "two tables").image.convert("RGB"))
+    bright = np.asarray(ImageColor.getrgb("#fee838"))  # the lightest of cividis
+    dark = np.asarray(ImageColor.getrgb("#00224e"))
+    near = [(np.abs(one.astype(int) - colour).sum(axis=2) < 24).mean() for colour in (bright, dark)]
+    assert 2.5 < near[0] / near[1] < 4  # six light cells to two dark ones, and a little of the scale
+
+
+def test_clusters_give_each_group_and_star_a_place():
+    groups = {name: np.random.default_rng(i).normal(i, 0.1, (20, 2)) for i, name in enumerate("abcdefghij")}
+    plain, starred = (np.asarray(plots.clusters(groups, "ten clouds", marked).image.convert("RGB"))
+                      for marked in (None, {"here": np.array([4.0, 4.0])}))
+    ink = np.asarray(ImageColor.getrgb(plots.INK))
+    dark = [(np.abs(image.astype(int) - ink).sum(axis=2) < 30).sum() for image in (plain, starred)]
+    assert dark[1] > dark[0] + 20

@@ -54,7 +54,7 @@ def trajectory(schedule, steps: int = 50, pictures: int = 1, size: int = 64) -> 
     denoise.schedule = schedule
     ts = time_grid(schedule, steps)
     x = schedule.sigma(ts[0]) * torch.randn(x0.shape, generator=source)
-    return SimpleNamespace(trajectory=list(sample(denoise, x, ts, ddim)), schedule=schedule)
+    return SimpleNamespace(trajectory=list(sample(denoise, x, ts, ddim)), schedule=schedule, decode=to_uint8)
 
 
 @pytest.mark.parametrize("count, height, width",
@@ -158,7 +158,17 @@ def test_scrub_thins_out_a_thousand_steps_and_refuses_none():
     assert shown["labels"][0].startswith("step 0 of 1000")
     assert shown["labels"][-1].startswith("step 1000 of 1000")
     with pytest.raises(CourseError, match="no steps"):
-        labs.scrub(SimpleNamespace(trajectory=[], schedule=SCHEDULES["flow"]))
+        labs.scrub(SimpleNamespace(trajectory=[], schedule=SCHEDULES["flow"], decode=to_uint8))
+
+
+def test_scrub_decodes_what_the_model_paints_in():
+    result = trajectory(SCHEDULES["cosine"], steps=3, size=8)
+    result.decode = lambda z: 255 - to_uint8(z).repeat(4, axis=1).repeat(4, axis=2)  # a "VAE" that can be foreseen
+    shown = labs.scrub(result).shown
+    assert (shown["height"], shown["width"]) == (32, 32)
+    noisy, guess, _ = (unpack(shown, view) for view in range(3))
+    assert np.array_equal(noisy[1][::4, ::4], 255 - to_uint8(result.trajectory[1].x)[0])
+    assert np.array_equal(guess[2][3::4, 3::4], 255 - to_uint8(result.trajectory[2].x0_hat)[0])
 
 
 @pytest.mark.parametrize("name", CHOICES)

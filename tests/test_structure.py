@@ -13,11 +13,12 @@ LIBRARY = ROOT / "course_lib"
 
 FLOORS = [
     ["runtime"],
-    ["schedulers", "layers", "picturebook", "pictures", "plots"],
-    ["unet", "points", "data", "denoiser", "guidance"],
-    ["sampling", "training", "evaluation"],
-    ["recipes"],
-    ["pipeline"],
+    ["schedulers", "layers", "optimizers", "parallel", "neighbours", "picturebook", "pictures", "plots"],
+    ["unet", "vae", "oracle", "tokenizer", "points", "data", "denoiser", "guidance"],
+    ["text", "sampling", "training", "pages", "attention", "costs"],
+    ["models", "evaluation"],
+    ["recipes", "pipeline"],
+    ["reports", "bench"],
     ["labs", "checks", "notebooks"],
     ["__main__"],
 ]
@@ -97,7 +98,7 @@ def test_imports_only_go_down():
     imports = {name: imported_modules(path.read_text(encoding="utf-8"), name, path.name == "__init__.py", MODULES)
                for name, path in MODULES.items()}
     assert len(imports) > 15, "the library was not found"
-    assert imports["pipeline"] >= {"sampling", "recipes", "runtime"}, "the reader of imports reads nothing"
+    assert imports["pipeline"] >= {"sampling", "models", "runtime"}, "the reader of imports reads nothing"
     assert not complaints(imports), "\n".join(complaints(imports))
 
 
@@ -147,12 +148,12 @@ torch.set_num_threads(1)
 import course_lib.pipeline
 from course_lib.recipes import RECIPES, train
 from course_lib.unet import UNetSettings
-recipe = replace(RECIPES["pixels"], pictures=8, size=16, batch=4, unet=UNetSettings(channels=(32,), attention=(False,)))
+recipe = replace(RECIPES["pixels"], pages=8, size=16, batch=4, unet=UNetSettings(channels=(32,), attention=(False,)))
 for progress in train(recipe, Path(sys.argv[1]), torch.device("cpu"), steps=2):
     pass
 trained = course_lib.runtime.load_tensors(Path(sys.argv[1]) / "pixels.safetensors")
-denoise = course_lib.recipes.denoiser_from(*trained, torch.device("cpu"))
-result = course_lib.pipeline.generate(model=(denoise, (3, 16, 16)), steps=2)
+denoise = course_lib.models.denoiser_from(*trained, torch.device("cpu"))
+result = course_lib.pipeline.generate_pixels(model=(denoise, (3, 16, 16)), steps=2)
 print(progress.step, result.picture.shape)
 """
 

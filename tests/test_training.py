@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,17 +14,19 @@ import pytest
 import torch
 from torch import nn
 
-from course_lib import recipes
+from course_lib import runtime
 from course_lib.denoiser import Denoiser
-from course_lib.recipes import RECIPES, denoiser_from, find_recipe, picture_loss, random_times, sample_sheet, train
-from course_lib.runtime import CourseError, load_tensors
+from course_lib.models import denoiser_from
+from course_lib.recipes import RECIPES, find_recipe, pixels, train
+from course_lib.recipes.pixels import random_times
+from course_lib.runtime import CourseError, load_pieces, load_tensors
 from course_lib.schedulers import find_schedule
 from course_lib.training import Trainee, fit, learning_rate
 from course_lib.unet import UNet, UNetSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 CPU = torch.device("cpu")
-TINY = replace(RECIPES["pixels"], pictures=64, size=16, batch=8,
+TINY = replace(RECIPES["pixels"], pages=64, size=16, batch=8,
                unet=UNetSettings(channels=(32, 32), attention=(False, True)))
 
 
@@ -188,6 +191,21 @@ def test_a_loss_that_is_no_number_stops_the_training_and_saves_nothing_over_the_
 def test_ctrl_c_waits_for_the_end_of_a_step():
     trainee, saved = Trainee(OneNumber()), []
 
+    def press(*_):
+        if trainee.step == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    trainee.optimizer.register_step_pre_hook(press)
+    with pytest.raises(KeyboardInterrupt):
+        for _ in fit(trainee, pull(1.0), steps=100, save=lambda: saved.append(trainee.step)):
+            pass
+    assert trainee.step == 3 and saved == [3]  # the third step is whole
+    assert trainee.optimizer.state[trainee.network.weight]["step"] == 3
+
+
+def test_ctrl_c_before_the_weights_are_touched_does_not_wait():
+    trainee, saved = Trainee(OneNumber()), []
+
     def interrupted(network, step, source):
         if step == 2:
             signal.raise_signal(signal.SIGINT)
@@ -196,8 +214,8 @@ def test_ctrl_c_waits_for_the_end_of_a_step():
     with pytest.raises(KeyboardInterrupt):
         for _ in fit(trainee, interrupted, steps=100, save=lambda: saved.append(trainee.step)):
             pass
-    assert trainee.step == 3 and saved == [3]  # the third step is whole
-    assert trainee.optimizer.state[trainee.network.weight]["step"] == 3
+    assert trainee.step == 2 and saved == [2] and trainee.pictures == 2
+    assert trainee.optimizer.state[trainee.network.weight]["step"] == 2
 
 
 def test_a_paused_training_leaves_ctrl_c_alone():
@@ -228,7 +246,8 @@ def some_trainee(weights_seed: int) -> Trainee:
 
 @pytest.fixture(scope="module")
 def loss():
-    return picture_loss(recipes.open_pictures("picturebook", TINY.size, limit=16), TINY.schedule, TINY.prediction, 4)
+    with replace(TINY, batch=4).learning(Path(), CPU) as loss:
+        yield loss
 
 
 def test_a_run_that_stopped_and_went_on_equals_one_that_never_stopped(tmp_path, loss):
@@ -239,10 +258,10 @@ def test_a_run_that_stopped_and_went_on_equals_one_that_never_stopped(tmp_path, 
     for progress in fit(first, loss, steps=12):
         if progress.step == 5:
             break
-    first.save(tmp_path / "state.safetensors", {"a": (1, 2)})
+    first.save(tmp_path / "state.json", {"a": (1, 2)})
     second = some_trainee(77)  # other weights: everything must come from the file
     second.seed = 1234
-    second.load(tmp_path / "state.safetensors", {"a": (1, 2)})
+    second.load(tmp_path / "state.json", {"a": (1, 2)})
     assert second.step == 5 and second.seed == 3 and second.pictures == 20
     list(fit(second, loss, steps=12))
 
@@ -288,7 +307,12 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-ALL = ["pixels-samples.png", "pixels.safetensors", "pixels.state.safetensors"]
+ALL = ["pixels-samples.png", "pixels.safetensors", "pixels.state-1of1.safetensors", "pixels.state.json"]
+
+
+def plain(folder: Path) -> list[str]:
+    """The files' names without the marks that tell one state's pieces from another's."""
+    return sorted(re.sub(r"state-[0-9a-f]{8}-", "state-", name) for name in names(folder))
 
 
 def finished(out: Path, steps: int = 3, **options):
@@ -299,13 +323,13 @@ def finished(out: Path, steps: int = 3, **options):
 
 def test_training_leaves_weights_state_and_samples_and_nothing_else(tmp_path):
     assert finished(tmp_path / "new").step == 3
-    assert names(tmp_path / "new") == ALL
+    assert plain(tmp_path / "new") == ALL
 
 
 def test_the_weights_file_is_float16_and_tells_how_to_use_it(tmp_path):
     finished(tmp_path)
     tensors, settings = load_tensors(tmp_path / "pixels.safetensors")
-    state, _ = load_tensors(tmp_path / "pixels.state.safetensors")
+    state, _ = load_pieces(tmp_path / "pixels.state.json")
     assert {value.dtype for value in tensors.values()} == {torch.float16}
     same_tensors(tensors, {key.removeprefix("average."): value.half() for key, value in state.items()
                            if key.startswith("average.")})
@@ -321,7 +345,7 @@ def test_the_weights_file_is_float16_and_tells_how_to_use_it(tmp_path):
 
 def test_the_sheet_of_samples_is_always_the_same(tmp_path):
     network = UNet(TINY.unet).eval()
-    sheets = [sample_sheet(Denoiser(network, find_schedule("cosine")), 3, 16, count=4, steps=2) for _ in range(2)]
+    sheets = [TINY.sheet(network, tmp_path) for _ in range(2)]
     assert sheets[0].dtype.name == "uint8" and sheets[0].shape[2] == 3 and (sheets[0] == sheets[1]).all()
 
 
@@ -332,64 +356,151 @@ def test_a_resumed_command_equals_one_that_never_stopped(tmp_path):
         if progress.step == 5:
             break
     run.close()
-    assert load_tensors(tmp_path / "parts" / "pixels.state.safetensors")[1]["training"]["step"] == 5
+    assert load_pieces(tmp_path / "parts" / "pixels.state.json")[1]["training"]["step"] == 5
     finished(tmp_path / "parts", 12, resume=True)
-    for name in ALL[1:]:
-        whole, parts = load_tensors(tmp_path / "whole" / name), load_tensors(tmp_path / "parts" / name)
-        same_tensors(whole[0], parts[0])
+    for load, name in ((load_tensors, "pixels.safetensors"), (load_pieces, "pixels.state.json")):
+        same_tensors(load(tmp_path / "whole" / name)[0], load(tmp_path / "parts" / name)[0])
+    assert names(tmp_path / "whole") == names(tmp_path / "parts")  # the pieces are named after what is in them
     assert (tmp_path / "whole" / ALL[0]).read_bytes() == (tmp_path / "parts" / ALL[0]).read_bytes()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_a_run_that_is_done_has_nothing_left_to_do(tmp_path):
     finished(tmp_path)
-    state = load_tensors(tmp_path / "pixels.state.safetensors")[0]
+    state = load_pieces(tmp_path / "pixels.state.json")[0]
     assert list(train(TINY, tmp_path, CPU, steps=3, resume=True)) == []
-    same_tensors(load_tensors(tmp_path / "pixels.state.safetensors")[0], state)
+    same_tensors(load_pieces(tmp_path / "pixels.state.json")[0], state)
 
 
 def test_an_earlier_run_is_not_overwritten_unasked(tmp_path):
     finished(tmp_path)
-    before = (tmp_path / "pixels.state.safetensors").read_bytes()
+    before = contents(tmp_path)
     with pytest.raises(CourseError, match="--resume, or choose another --out") as caught:
         finished(tmp_path)
-    assert "pixels.state.safetensors" in sentence(caught)
-    assert (tmp_path / "pixels.state.safetensors").read_bytes() == before
+    assert "pixels.state.json" in sentence(caught) and contents(tmp_path) == before
 
 
 def test_resuming_with_other_settings_is_refused(tmp_path):
     finished(tmp_path)
-    before = (tmp_path / "pixels.state.safetensors").read_bytes()
+    before = contents(tmp_path)
     for other in (replace(TINY, prediction="eps"), replace(TINY, unet=UNetSettings(channels=(32,), attention=(True,)))):
         with pytest.raises(CourseError, match="other settings") as caught:
             next(train(other, tmp_path, CPU, steps=5, resume=True))
         sentence(caught)
-    assert (tmp_path / "pixels.state.safetensors").read_bytes() == before
+    assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize("keep", [0, 100, -50])
-def test_resuming_from_a_damaged_state_is_refused(tmp_path, keep):
+@pytest.mark.parametrize("which", ["*.state.json", "*.state-*.safetensors"])
+@pytest.mark.parametrize("keep", [0, 100, -50, None])
+def test_resuming_from_a_damaged_state_is_refused(tmp_path, which, keep):
     finished(tmp_path)
-    state = tmp_path / "pixels.state.safetensors"
-    state.write_bytes(state.read_bytes()[:keep])
-    damaged = state.read_bytes()
-    with pytest.raises(CourseError, match="damaged") as caught:
+    [path] = tmp_path.glob(which)
+    if keep is None:
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:keep])
+    before = contents(tmp_path)
+    with pytest.raises(CourseError, match="damaged|missing|There is no file") as caught:
         next(train(TINY, tmp_path, CPU, steps=5, resume=True))
-    assert str(state) in sentence(caught) and state.read_bytes() == damaged
+    assert str(path) in sentence(caught) and contents(tmp_path) == before
 
 
 def test_resuming_from_the_weights_or_from_nothing_is_refused(tmp_path):
     with pytest.raises(CourseError, match="There is no file"):
         next(train(TINY, tmp_path, CPU, steps=5, resume=True))
     finished(tmp_path)
-    (tmp_path / "pixels.safetensors").replace(tmp_path / "pixels.state.safetensors")
-    with pytest.raises(CourseError, match="other settings|not a state") as caught:
+    (tmp_path / "pixels.safetensors").replace(tmp_path / "pixels.state.json")
+    with pytest.raises(CourseError, match="damaged or not a file of this course") as caught:
         next(train(TINY, tmp_path, CPU, steps=5, resume=True))
     sentence(caught)
 
 
+# ---------------------------------------------------------------------------------------------- a state in pieces
+
+def some_state(seed: int) -> dict:
+    source = torch.Generator().manual_seed(seed)
+    return {f"layer{i}": torch.randn(100 + 37 * i, generator=source) for i in range(8)}
+
+
+def test_a_large_state_is_written_as_small_pieces_of_about_equal_size(tmp_path):
+    runtime.save_pieces(tmp_path / "a.state.json", some_state(0), {"step": 1}, limit=2000)
+    pieces = list(tmp_path.glob("*.safetensors"))
+    total = sum(4 * len(value) for value in some_state(0).values())
+    assert len(pieces) in (-(-total // 2000), 1 - (-total // 2000)) and len(names(tmp_path)) == len(pieces) + 1
+    assert max(path.stat().st_size for path in pieces) < 2000 + 1000  # the header comes on top
+    tensors, settings = runtime.load_pieces(tmp_path / "a.state.json")
+    same_tensors(tensors, some_state(0))
+    assert settings == {"step": 1}
+
+
+def test_every_state_of_text_to_image_fits_what_a_lent_gpu_gives_back():
+    for recipe in RECIPES.values():
+        trainee = Trainee(recipe.network())
+        sizes = {name: 8 * parameter.numel() for name, parameter in trainee.network.named_parameters()}
+        matrices = [p for group in trainee.optimizer.param_groups if group["muon"] for p in group["params"]]
+        sizes["momentum"] = 4 * sum(p.numel() for p in trainee.network.parameters())
+        assert matrices and sum(sizes.values()) < 45 * 2**20, recipe.name
+
+
+@pytest.mark.parametrize("dies_at", range(1, 5))
+def test_a_kill_while_saving_leaves_the_earlier_state_whole(tmp_path, monkeypatch, dies_at):
+    """A kill is an exception that comes at one of the moments when a file is put in its place."""
+    path, calls = tmp_path / "a.state.json", []
+    runtime.save_pieces(path, some_state(0), {"step": 1}, limit=3000)
+    replace_file = os.replace
+
+    def killed(a, b):
+        calls.append(b)
+        if len(calls) == dies_at:
+            raise KeyboardInterrupt
+        replace_file(a, b)
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        runtime.save_pieces(path, some_state(1), {"step": 2}, limit=3000)
+    monkeypatch.undo()
+    tensors, settings = runtime.load_pieces(path)
+    same_tensors(tensors, some_state(0))
+    assert settings == {"step": 1}
+    runtime.save_pieces(path, some_state(2), {"step": 3}, limit=3000)  # and the next one clears up
+    same_tensors(runtime.load_pieces(path)[0], some_state(2))
+    assert len(names(tmp_path)) == 4
+
+
+def test_a_kill_while_the_old_pieces_are_removed_leaves_the_later_state_whole(tmp_path, monkeypatch):
+    path = tmp_path / "a.state.json"
+    runtime.save_pieces(path, some_state(0), {}, limit=3000)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(runtime, "_remove_pieces", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        runtime.save_pieces(path, some_state(1), {}, limit=3000)
+    same_tensors(runtime.load_pieces(path)[0], some_state(1))
+
+
+def test_pieces_of_two_states_are_not_taken_for_one(tmp_path):
+    for seed in (0, 1):
+        runtime.save_pieces(tmp_path / str(seed) / "a.state.json", some_state(seed), {}, limit=3000)
+    first, second = (sorted((tmp_path / str(seed)).glob("*1of*")) for seed in (0, 1))
+    first[0].write_bytes(second[0].read_bytes())
+    with pytest.raises(CourseError, match="do not belong together"):
+        runtime.load_pieces(tmp_path / "0" / "a.state.json")
+
+
+def test_another_models_state_is_left_alone(tmp_path):
+    runtime.save_pieces(tmp_path / "a.state.json", some_state(0), {})
+    runtime.save_pieces(tmp_path / "b.state.json", some_state(1), {})
+    runtime.remove_pieces(tmp_path / "b.state.json")
+    same_tensors(runtime.load_pieces(tmp_path / "a.state.json")[0], some_state(0))
+    assert len(names(tmp_path)) == 2
+
+
+# ------------------------------------------------------------------------------------------------------ bad input
+
 def test_a_folder_that_cannot_be_written_to_is_noticed_before_anything_is_done(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("not a folder")
-    monkeypatch.setattr(recipes, "open_pictures", lambda *_, **__: pytest.fail("the pictures are drawn first"))
+    monkeypatch.setattr(pixels, "open_pictures", lambda *_, **__: pytest.fail("the pictures are drawn first"))
     with pytest.raises(CourseError, match="choose a folder that you may write to") as caught:
         next(train(TINY, tmp_path / "file" / "run", CPU, steps=5))
     sentence(caught)
@@ -397,7 +508,7 @@ def test_a_folder_that_cannot_be_written_to_is_noticed_before_anything_is_done(t
 
 
 def test_an_unknown_recipe_gets_the_choice():
-    with pytest.raises(CourseError, match="no model called 'pixel' to train: choose from pixels") as caught:
+    with pytest.raises(CourseError, match="no model called 'pixel' to train: choose from pixels.*, or all") as caught:
         find_recipe("pixel")
     sentence(caught)
 
@@ -412,7 +523,7 @@ import torch
 torch.set_num_threads(1)
 from course_lib import __main__, recipes
 from course_lib.unet import UNetSettings
-recipes.RECIPES["pixels"] = replace(recipes.RECIPES["pixels"], pictures=64, size=16, batch=8,
+recipes.RECIPES["pixels"] = replace(recipes.RECIPES["pixels"], pages=64, size=16, batch=8,
                                     unet=UNetSettings(channels=(32, 32), attention=(False, True)))
 __main__.main(sys.argv[1:])
 """
@@ -434,8 +545,8 @@ def test_ctrl_c_keeps_a_state_that_goes_on(tmp_path):
         process.kill()
     text = log.read_text()
     assert "Traceback" not in text and f"all is kept in {out}. Go on with the same command and --resume" in text
-    assert set(names(out)) - {"pixels-samples.png"} == set(ALL[1:])
-    tensors, settings = load_tensors(out / "pixels.state.safetensors")
+    assert set(plain(out)) - {"pixels-samples.png"} == set(ALL[1:])
+    tensors, settings = load_pieces(out / "pixels.state.json")
     step = settings["training"]["step"]
     assert step >= 20 and {float(value) for key, value in tensors.items() if key.endswith(".step")} == {step}
     for progress in train(TINY, out, CPU, steps=step + 2, resume=True):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from course_lib.checks.core import Wrong, check, expect_whole
-from course_lib.pipeline import generate
+from course_lib.pipeline import generate_pixels
 from course_lib.runtime import CourseError
 
 NIGHT_BRIGHTNESS = 109  # of 255: in 1,500 picture-book pages the nights reach 104, all other times start at 114
@@ -23,7 +23,7 @@ def evaluations(answer) -> str:
     answer = expect_whole(answer, 0, 1000)
     if answer == 41:
         raise Wrong("41 counts the pictures along the way, the first static included; there is one step fewer.")
-    measured = generate(seed=5, steps=40).nfe
+    measured = generate_pixels(seed=5, steps=40).nfe
     if answer != measured:
         raise Wrong(f"Each step asks the network once, and there are 40 of them; you put {answer}.")
     return f"One evaluation a step: {measured}. The network is where the time goes."
@@ -32,7 +32,7 @@ def evaluations(answer) -> str:
 @check("Put a seed, a whole number from 0 up, in place of the dots.")
 def night_seed(answer) -> str:
     try:
-        picture = generate(seed=answer, steps=30).picture
+        picture = generate_pixels(seed=answer, steps=30).picture
     except CourseError as error:
         raise Wrong(str(error)) from None
     brightness = picture[:16].mean()

@@ -6,7 +6,7 @@ from functools import cache
 import torch
 
 from course_lib.checks.core import Wrong, check, close, expect_tensor, expect_whole
-from course_lib.pipeline import generate
+from course_lib.pipeline import generate_pixels
 from course_lib.points import Mixture
 from course_lib.sampling import sample
 from course_lib.schedulers import SCHEDULES, ddim, time_grid
@@ -21,7 +21,7 @@ def calls(answer) -> str:
         raise Wrong("160 is the number of pictures that went through the network; but all 8 of a batch go in one call.")
     if answer == 21:
         raise Wrong("21 counts the times on the grid; there is one step fewer, and one call a step.")
-    measured = generate(seed=range(8), steps=20).nfe
+    measured = generate_pixels(seed=range(8), steps=20).nfe
     if answer != measured:
         raise Wrong(f"One call a step, with the whole batch in it; you put {answer}.")
     return f"{measured} calls, one a step; a batch makes each call longer, not more of them."
@@ -80,7 +80,7 @@ def loop(function) -> str:
 
 @cache
 def _picture(steps: int, seed: int) -> torch.Tensor:
-    return generate(seed=seed, steps=steps).trajectory[-1].x_next
+    return generate_pixels(seed=seed, steps=steps).trajectory[-1].x_next
 
 
 def distance(steps: int, seed: int = SEED) -> float:

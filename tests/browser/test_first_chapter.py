@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from course_lib.pipeline import generate
+from course_lib.pipeline import generate_pixels
 from course_lib.runtime import ROOT
 
 CHAPTER = "00_start_here.ipynb"
@@ -45,7 +45,7 @@ def test_scrubbing_leads_from_noise_to_the_picture_that_the_shipped_model_makes(
     static = shown(canvas)
     page.keyboard.press("End")
     finished = shown(canvas)
-    wanted = generate(seed=129, steps=50).picture.astype(int)
+    wanted = generate_pixels(seed=129, steps=50).picture.astype(int)
     # The frames travel as JPEG where PNG would be large; its losses are far below what tells two pictures apart.
     assert np.abs(finished - wanted).mean() < 4
     assert np.abs(static - wanted).mean() > 50

@@ -1,4 +1,4 @@
-"""How good is a model? Measured on pages that it has never seen."""
+"""How well the pixel model denoises pages it has never seen."""
 
 import torch
 

@@ -1,0 +1,50 @@
+"""Words that learners try and the picture book never says, each with the nearest words that it does say."""
+
+_NEIGHBOURS = {
+    # colours
+    "maroon": "crimson red", "burgundy": "crimson red", "ruby": "scarlet red", "cherry": "scarlet red",
+    "vermilion": "scarlet orange", "amber": "orange golden", "peach": "orange pink", "coral": "orange pink",
+    "rust": "orange red", "brown": "orange red", "beige": "ivory yellow", "cream": "ivory white",
+    "tan": "orange ivory", "gold": "golden yellow", "lemon": "yellow", "mustard": "yellow golden",
+    "lime": "green yellow", "olive": "green emerald", "mint": "emerald green", "teal": "green blue",
+    "turquoise": "azure emerald", "cyan": "azure blue", "aqua": "azure blue", "navy": "blue", "indigo": "violet blue",
+    "lavender": "violet pink", "lilac": "violet pink", "mauve": "violet pink", "magenta": "pink purple",
+    "fuchsia": "pink purple", "salmon": "pink orange", "rose": "rosy pink", "black": "dark blue", "grey": "white",
+    "gray": "white", "silver": "white ivory", "colourful": "rainbow", "colorful": "rainbow", "bright": "yellow day",
+    # things
+    "dog": "cat", "puppy": "kitty cat", "kitten": "kitty cat", "lion": "cat", "tiger": "cat", "fox": "cat",
+    "horse": "cat", "cow": "cat", "sheep": "cat", "goat": "cat", "pig": "cat", "rabbit": "cat", "mouse": "cat",
+    "bear": "cat", "bird": "balloon cat", "fish": "cat boat", "animal": "cat", "pet": "cat",
+    "person": "hand", "people": "hand", "man": "hand", "woman": "hand", "child": "hand", "boy": "hand",
+    "girl": "hand", "face": "hand", "arm": "hand", "thumb": "finger", "palm": "hand tree",
+    "ship": "boat sailboat", "yacht": "sailboat", "canoe": "boat", "ferry": "boat", "submarine": "boat",
+    "plane": "rocket balloon", "airplane": "rocket balloon", "aeroplane": "rocket balloon",
+    "helicopter": "balloon rocket", "ufo": "spaceship", "spacecraft": "spaceship rocket", "shuttle": "rocket",
+    "truck": "car motorcar", "lorry": "car motorcar", "bus": "car motorcar", "van": "car", "taxi": "car",
+    "train": "car", "bicycle": "car", "bike": "car", "vehicle": "car boat", "automobile": "motorcar car",
+    "building": "house castle", "hut": "cottage house", "cabin": "cottage house", "barn": "house",
+    "church": "castle house", "tower": "castle fortress", "palace": "castle fortress", "fort": "fortress castle",
+    "tent": "house", "lighthouse": "castle house", "skyscraper": "castle", "flower": "meadow tree",
+    "forest": "trees meadow", "wood": "trees", "woods": "trees", "bush": "tree", "pine": "tree", "oak": "tree",
+    "plant": "tree", "poster": "sign", "board": "sign signpost", "text": "sign", "letter": "sign", "word": "sign",
+    # size, place and number
+    "giant": "huge large", "enormous": "huge large", "tall": "large big", "gigantic": "huge large", "wide": "large",
+    "mini": "tiny small", "miniature": "tiny small", "short": "small little", "minuscule": "tiny",
+    "center": "centre middle", "central": "centre middle", "beside": "left right", "near": "left right",
+    "between": "middle", "several": "two three", "many": "three", "some": "two three", "pair": "two", "both": "two",
+    # time, land, weather and sky
+    "midnight": "night dark", "midday": "noon day", "afternoon": "day noon", "twilight": "dusk evening",
+    "nightfall": "dusk night", "darkness": "dark night", "light": "daytime", "sunny": "sun clear",
+    "sunshine": "sun clear", "sunlight": "sun clear", "moonlight": "moon night", "star": "stars night",
+    "starry": "stars night", "mountain": "snow meadow", "hill": "meadow", "valley": "meadow field",
+    "garden": "meadow grass", "park": "meadow grass", "farm": "field meadow", "lawn": "grass", "plain": "meadow field",
+    "beach": "sand sea", "shore": "sand sea", "island": "sand sea", "ocean": "sea water", "lake": "water sea",
+    "river": "water", "wave": "sea", "sahara": "desert", "ice": "snow", "winter": "wintry snow", "summer": "sun day",
+    "spring": "meadow", "autumn": "orange trees", "storm": "rain cloudy", "stormy": "rainy cloudy",
+    "thunder": "rain cloudy", "lightning": "rain cloudy", "drizzle": "rain", "downpour": "rain", "wet": "rainy",
+    "blizzard": "snowflakes snow", "fog": "cloudy", "foggy": "cloudy", "mist": "cloudy", "misty": "cloudy",
+    "overcast": "cloudy", "wind": "cloudy", "windy": "cloudy", "hot": "hot-air desert", "cold": "wintry snow",
+    "space": "stars night", "planet": "moon stars", "photo": "picture", "photograph": "picture", "image": "picture",
+    "sketch": "drawing",
+}
+NEIGHBOURS: dict[str, list[str]] = {word: near.split() for word, near in _NEIGHBOURS.items()}

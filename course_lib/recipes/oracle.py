@@ -1,0 +1,63 @@
+"""Training the oracle: every attribute of every page."""
+
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from course_lib import parallel
+from course_lib.oracle import Oracle, OracleSettings, oracle_loss
+from course_lib.pages import Pages
+from course_lib.picturebook import KINDS, by_place
+from course_lib.picturebook.labels import FIRST, WIDTH
+from course_lib.recipes.ahead import Ahead
+from course_lib.recipes.base import Recipe
+
+
+@dataclass(frozen=True)
+class OracleRecipe(Recipe):
+    """grain: the largest strength of the noise added to half of the pictures, so that a generator's slight grain and
+    softness do not confuse the reading. rare: how many pages of a batch show a hand or a sign, which are few in the
+    book and hardest to read."""
+
+    name: str = "oracle"
+    batch: int = 64
+    grain: float = 0.1
+    rare: int = 32
+    oracle: OracleSettings = OracleSettings()
+
+    def on(self, device: torch.device) -> "OracleRecipe":
+        return replace(self, batch=256, rare=128, pages=400_000) if device.type == "cuda" else self
+
+    def settings(self) -> dict:
+        return {"model": "oracle", "oracle": asdict(self.oracle)}
+
+    def network(self) -> Oracle:
+        return Oracle(self.oracle)
+
+    @contextmanager
+    def learning(self, folder: Path, device: torch.device) -> Iterator[Ahead]:
+        with Pages(folder, self.pages) as pages:
+            def prepare(step: int, source: torch.Generator) -> list[Tensor]:
+                chosen = choose_rare(pages, pages.batch(step, self.batch, source), self.rare)
+                x, scenes = pages.pictures(chosen), pages["scenes"][chosen]
+                strength = (torch.rand(len(x), 1, 1, 1, generator=source) * 2 - 1).clamp(min=0) * self.grain
+                x = x + strength * torch.randn(x.shape, generator=source)
+                return parallel.own_part(x, scenes, torch.from_numpy(by_place(scenes.numpy())))
+
+            def loss(network: nn.Module, x: Tensor, scenes: Tensor, places: Tensor) -> Tensor:
+                return oracle_loss(network(x), scenes, places)
+
+            with Ahead(prepare, loss, self.batch, device) as ahead:
+                yield ahead
+
+
+def choose_rare(pages: Pages, chosen: Tensor, rare: int) -> Tensor:
+    """Replace the first `rare` of the chosen pages by pages that show a hand or a sign."""
+    kinds = pages["scenes"][:pages.ready, [FIRST, FIRST + WIDTH]]
+    shows = ((kinds == KINDS.index("hand")) | (kinds == KINDS.index("sign"))).any(dim=1).nonzero().flatten()
+    # The numbers of the pages drawn are random already; they choose among the rare ones.
+    return torch.cat([shows[chosen[:rare] % len(shows)], chosen[rare:]])
