@@ -38,7 +38,7 @@ def compute(prompt: str, seeds: Sequence[int] = (0, 1, 2), scales: Sequence[floa
     return {
         "views": {"picture": np.stack([tile(row, columns=len(seeds)) for row in rows])},
         "labels": [f"guidance {scale:g}" + (f" · {NOTES[scale]}" if scale in NOTES else "") for scale in scales],
-        "curve": {"label": CURVE_LABEL, "y": fits, "range": (lower_edge(fits), 1), "others": []},
+        "curve": {"label": CURVE_LABEL, "lines": {"fit": fits}, "range": (lower_edge(fits), 1)},
     }
 
 

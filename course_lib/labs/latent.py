@@ -1,18 +1,21 @@
 """The latent lab: poke a page's latents, at one place or everywhere, and see what the VAE's decoder makes of it."""
 
 import io
+from typing import Callable
 
-import ipywidgets as widgets
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from course_lib.labs.controls import Number, Slider, Toggle
+from course_lib.labs.face import LiveFace
 from course_lib.labs.noise import SCENE
-from course_lib.labs.scrubber import Scrubber, with_strip
+from course_lib.labs.scrubber import Scrubber
 from course_lib.labs.upload import Upload
 from course_lib.picturebook import render
 from course_lib.pictures import open_picture, to_tensor, to_uint8
+from course_lib.plots import Figure
 from course_lib.runtime import CourseError, check_whole
 from course_lib.vae import FACTOR
 
@@ -63,7 +66,7 @@ def compute(vae, picture: Tensor, channel: int = 0, place: tuple[int, int] | Non
     return {"views": {name: np.ascontiguousarray(to_uint8(view)) for name, view in views.items()}, "labels": labels}
 
 
-class LatentLab:
+class LatentLab(LiveFace):
     """The face: which channel, which place, a picture of one's own, and the scrubber, whose slider is the strength."""
 
     def __init__(self, vae, picture: Tensor, channel: int, place: tuple[int, int] | None):
@@ -71,24 +74,14 @@ class LatentLab:
         self.scrubber = Scrubber(**compute(vae, picture, channel, place), alt=ALT, start=2 * MIDDLE, title=TITLE)
         rows, columns = (side // FACTOR for side in picture.shape[1:])
         row, column = place or (rows // 2, columns // 2)
-        self.channel = widgets.Dropdown(options=range(vae.settings.latent), value=channel, description="Channel",
-                                        layout=widgets.Layout(width="160px"))
-        self.everywhere = widgets.Checkbox(value=place is None, description="The whole channel", indent=False,
-                                           layout=widgets.Layout(width="auto", margin="2px 16px"))
-        self.row, self.column = (
-            widgets.IntSlider(value=value, max=count - 1, description=words, continuous_update=False)
-            for value, count, words in ((row, rows, "Row"), (column, columns, "Column")))
-        self.upload = Upload(self.take)
-        for control in (self.channel, self.everywhere, self.row, self.column):
-            control.observe(lambda _: self.update(), "value")
-        self.row.disabled = self.column.disabled = self.everywhere.value
-        controls = widgets.HBox([self.channel, self.row, self.column, self.everywhere, self.upload])
-        controls.layout.flex_flow, controls.layout.margin = "row wrap", "4px 0 8px"
-        self.face = widgets.VBox([controls, self.scrubber])
+        super().__init__(self.scrubber, beside=Upload(self.take),
+                         channel=Number("Channel", channel, 0, vae.settings.latent - 1),
+                         row=Slider("Row", row, 0, rows - 1), column=Slider("Column", column, 0, columns - 1),
+                         everywhere=Toggle("The whole channel", place is None))
 
     @property
-    def place(self) -> tuple[int, int] | None:
-        return None if self.everywhere.value else (self.row.value, self.column.value)
+    def figure(self) -> Figure:
+        return self.scrubber.strip
 
     def take(self, name: str, file: bytes) -> None:
         """Go on with another picture, from its file."""
@@ -96,18 +89,18 @@ class LatentLab:
         if height != width:
             raise CourseError("This lab was opened with a picture that is not square: open it anew to bring your own.")
         self.picture = to_tensor(open_picture(io.BytesIO(file), height, name)[None])[0]
-        self.update()
+        self.ask(self.controls.values)
 
-    def update(self) -> None:
-        self.row.disabled = self.column.disabled = self.everywhere.value
-        self.scrubber.show(**compute(self.vae, self.picture, self.channel.value, self.place), alt=ALT, title=TITLE)
+    def answer(self, values: dict, check: Callable[[], None]) -> dict:
+        place = None if values["everywhere"] else (values["row"], values["column"])
+        return compute(self.vae, self.picture, values["channel"], place)
+
+    def show(self, result: dict) -> str:
+        self.scrubber.show(**result, alt=ALT, title=TITLE)
+        return ""
 
     def __repr__(self) -> str:
-        return f"LatentLab(channel={self.channel.value}, place={self.place})"
-
-    def _repr_mimebundle_(self, **_):
-        view = {"version_major": 2, "version_minor": 0, "model_id": self.face.model_id}
-        return with_strip({"application/vnd.jupyter.widget-view+json": view}, self.scrubber)
+        return f"LatentLab({self.controls.values})"
 
 
 def latent(vae, picture: Tensor | None = None, channel: int = 0, place: tuple[int, int] | None = (8, 8)) -> LatentLab:

@@ -2,16 +2,19 @@
 
 import io
 import os
+from typing import Callable
 
-import ipywidgets as widgets
 import numpy as np
 import torch
 from PIL import Image
 
-from course_lib.labs.scrubber import Scrubber, with_strip
+from course_lib.labs.controls import Choice, Number
+from course_lib.labs.face import LiveFace
+from course_lib.labs.scrubber import Scrubber
 from course_lib.labs.upload import Upload
 from course_lib.picturebook import Scene, Thing, render
 from course_lib.pictures import cut_square, open_picture, to_tensor, to_uint8
+from course_lib.plots import Figure
 from course_lib.runtime import CourseError, check_whole, random_source
 from course_lib.schedulers import SCHEDULES, find_schedule
 
@@ -46,7 +49,7 @@ def compute(picture: np.ndarray, schedule: str, seed: int = 0) -> dict:
         "labels": [f"t = {time:.2f} · α = {a:.2f} · σ = {s:.2f} · λ = {chosen.lam(time):.1f} "
                    f"(picture: {share:.0%} of the variance)".replace("inf", "∞")
                    for time, a, s, share in zip(times, alpha.tolist(), sigma.tolist(), shares.tolist())],
-        "curve": {"label": CURVE_LABEL, "y": lams.pop(schedule), "range": (-LAM_LIMIT, LAM_LIMIT),
+        "curve": {"label": CURVE_LABEL, "lines": {schedule: lams.pop(schedule)}, "range": (-LAM_LIMIT, LAM_LIMIT),
                   "others": list(lams.values())},
     }
 
@@ -61,33 +64,34 @@ def square(picture, size: int) -> np.ndarray:
     raise CourseError("A picture is the path of a file or a uint8 array (H, W, 3): give one of these.")
 
 
-class NoiseLab:
-    """The face: a schedule to choose, a picture to bring along, and the scrubber, updated in place."""
+class NoiseLab(LiveFace):
+    """The face: a schedule to choose, noise to draw anew, a picture to bring along, and the scrubber."""
 
     def __init__(self, picture: np.ndarray, schedule: str):
         self.picture = picture
         self.scrubber = Scrubber(**compute(picture, schedule), alt=ALT, start=LEVELS // 4)
-        self.schedule = widgets.Dropdown(options=CHOICES, value=schedule, description="Schedule")
-        self.schedule.observe(lambda _: self.update(), "value")
         self.upload = Upload(self.take)
-        controls = widgets.HBox([self.schedule, self.upload])
-        controls.layout.flex_flow, controls.layout.margin = "row wrap", "4px 0 8px"
-        self.face = widgets.VBox([controls, self.scrubber])
+        super().__init__(self.scrubber, schedule=Choice("Schedule", schedule, CHOICES),
+                         seed=Number("Seed of the noise", 0, dice=True), beside=self.upload)
+
+    @property
+    def figure(self) -> Figure:
+        return self.scrubber.strip
 
     def take(self, name: str, file: bytes) -> None:
         """Go on with another picture, from its file."""
         self.picture = open_picture(io.BytesIO(file), len(self.picture), name)
-        self.update()
+        self.ask(self.controls.values)
 
-    def update(self) -> None:
-        self.scrubber.show(**compute(self.picture, self.schedule.value), alt=ALT)
+    def answer(self, values: dict, check: Callable[[], None]) -> dict:
+        return compute(self.picture, values["schedule"], values["seed"])
+
+    def show(self, result: dict) -> str:
+        self.scrubber.show(**result, alt=ALT)
+        return ""
 
     def __repr__(self) -> str:
-        return f"NoiseLab(schedule={self.schedule.value!r})"
-
-    def _repr_mimebundle_(self, **_):
-        view = {"version_major": 2, "version_minor": 0, "model_id": self.face.model_id}
-        return with_strip({"application/vnd.jupyter.widget-view+json": view}, self.scrubber)
+        return f"NoiseLab(schedule={self.controls.values['schedule']!r})"
 
 
 def noise(picture=None, schedule: str = "cosine", size: int = 64) -> NoiseLab:

@@ -1,148 +1,53 @@
 // The scrubber's face. All frames arrive once, as one sprite sheet for each view; every change of frame is one
 // drawImage from the decoded sheet, so no message goes to the kernel while somebody scrubs.
 
-const FRAMES_PER_SECOND = 12;
-const SETTLED_MS = 600; // how long a new frame must stand before a screen reader hears of it
-const ICONS = {
-  play: "M4 2.5v11l9.5-5.5z",
-  pause: "M3.5 2.5h3.2v11H3.5zM9.3 2.5h3.2v11H9.3z",
-  next: "M3 2.5v11l7.5-5.5zM11 2.5h2.2v11H11z",
-};
-
-function make(tag, attributes = {}, ...children) {
-  const svg = ["svg", "path", "line", "circle", "polyline", "text"].includes(tag);
-  const node = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-
-// JupyterLab's command mode takes keys away from any control that does not carry this attribute itself.
-const control = (tag, attributes, ...children) =>
-  make(tag, { "data-lm-suppress-shortcuts": "true", ...attributes }, ...children);
-
 function decode({ type, bytes }) {
   return createImageBitmap(new Blob([bytes], { type }), { colorSpaceConversion: "none" });
 }
 
-function drawCurve(svg, { y, range: [low, high], label, others = [] }) {
-  const height = (value) => (100 * (high - value)) / (high - low);
-  const line = (values, kind) => make("polyline", {
-    class: kind,
-    points: values.map((value, i) => `${(100 * i) / Math.max(1, values.length - 1)},${height(value)}`).join(" "),
-    "vector-effect": "non-scaling-stroke",
-  });
-  const marks = [low, high, ...(low < 0 && high > 0 ? [0] : [])];
-  svg.replaceChildren(
-    ...marks.map((value) => make("line", { class: "grid", x1: 0, x2: "100%", y1: `${height(value)}%`, y2: `${height(value)}%` })),
-    make("svg", { viewBox: "0 0 100 100", preserveAspectRatio: "none", width: "100%", height: "100%" },
-      ...others.map((values) => line(values, "other")), line(y, "own")),
-    ...marks.map((value) => make("text", { x: 0, y: `${height(value)}%`, dx: -10, dy: 4 }, String(value))),
-    make("line", { class: "marker", y1: 0, y2: "100%" }),
-    make("circle", { class: "marker", r: 5 }),
-  );
-  svg.setAttribute("aria-label", `Curve of the ${label} over the frames; the marker follows the slider.`);
-  return (frame) => {
-    const x = `${(100 * frame) / Math.max(1, y.length - 1)}%`;
-    const [stem, dot] = svg.querySelectorAll(".marker");
-    stem.setAttribute("x1", x);
-    stem.setAttribute("x2", x);
-    dot.setAttribute("cx", x);
-    dot.setAttribute("cy", `${height(y[frame])}%`);
-  };
-}
-
 function render({ model, el }) {
-  const name = `scrubber-${Math.random().toString(36).slice(2)}`;
-  const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
+  const name = unique("scrubber");
   let shown = null; // what the kernel sent, once its sheets are decoded
   let sheets = [];
-  let frame = 0;
   let view = 0;
-  let timer = null;
-  let settling = null;
   let latest = 0;
   let moveMarker = null;
+  let canvases = []; // one for the whole frame, or one for each of its pictures
 
   const title = make("div", { class: "title" });
   const choices = make("div", { class: "views", role: "radiogroup", "aria-label": "What to see" });
-  const canvas = make("canvas", { role: "img" });
-  const icon = make("path");
-  const button = control("button", { type: "button", class: "play" },
-    make("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, icon));
-  const slider = control("input", { type: "range", min: 0, step: 1, "aria-label": "Frame" });
+  const stage = make("div", { class: "stage" });
   const caption = make("div", { class: "caption" });
+  const note = make("div", { class: "note" });
   const smooth = control("input", { type: "checkbox" });
   const smoothing = make("label", { class: "smoothing" }, smooth, "smooth");
   const curveName = make("div", { class: "curve-name" });
+  const legend = make("div", { class: "legend" });
   const curve = make("svg", { class: "curve", role: "img" });
-  const status = make("div", { class: "unseen", role: "status", "aria-live": "polite" });
-  const root = make("div", { class: "scrubber", role: "group" },
-    title, choices, make("div", { class: "stage" }, canvas),
+  const strip = make("div", { class: "strip", role: "group", "aria-label": "Five moments; each goes there" });
+  const player = makePlayer({ draw, tell: () => `${shown.names[view]}: ${shown.labels[player.frame]}` });
+  const root = make("div", { class: "lab-part card scrubber", role: "group" },
+    title, choices, stage,
     make("div", { class: "player" },
-      button, slider, make("div", { class: "words" }, caption, smoothing), curveName, curve),
-    status);
+      player.button, player.slider,
+      make("div", { class: "words" }, caption, smoothing), note, curveName, curve, legend),
+    strip, player.status);
   el.replaceChildren(root);
 
-  const last = () => shown.labels.length - 1;
+  const corner = (frame) => [(frame % shown.columns) * shown.cell[0], Math.floor(frame / shown.columns) * shown.cell[1]];
 
-  function draw() {
-    const { width, height, cell, columns, labels, names, alt } = shown;
-    const [x, y] = [(frame % columns) * cell[0], Math.floor(frame / columns) * cell[1]];
-    canvas.getContext("2d").drawImage(sheets[view], x, y, width, height, 0, 0, width, height);
+  function draw(frame) {
+    const { labels, names, alt } = shown;
+    const [left, top] = corner(frame);
+    for (const { pen, x, y, width, height } of canvases) {
+      pen.drawImage(sheets[view], left + x, top + y, width, height, 0, 0, width, height);
+    }
     const what = names.length > 1 ? `${names[view]}, ` : "";
-    canvas.setAttribute("aria-label", `${alt} Now: ${what}${labels[frame]}.`);
-    slider.value = frame;
-    slider.setAttribute("aria-valuetext", labels[frame]);
+    for (const { canvas, words } of canvases) canvas.setAttribute("aria-label", `${words} Now: ${what}${labels[frame]}.`);
     caption.textContent = labels[frame];
     moveMarker?.(frame);
-  }
-
-  // The slider speaks its own aria-valuetext; every other change is told once, when it has come to rest.
-  function announce() {
-    clearTimeout(settling);
-    settling = setTimeout(() => {
-      if (timer === null && shown) status.textContent = `${shown.names[view]}: ${shown.labels[frame]}`;
-    }, SETTLED_MS);
-  }
-
-  function showButton() {
-    const [shape, label] = calm.matches ? ["next", "Next frame"] : timer === null ? ["play", "Play"] : ["pause", "Pause"];
-    icon.setAttribute("d", ICONS[shape]);
-    button.setAttribute("aria-label", label);
-    button.title = label;
-  }
-
-  function stop() {
-    clearInterval(timer);
-    timer = null;
-    showButton();
-  }
-
-  function go(to) {
-    stop();
-    frame = Math.min(last(), Math.max(0, to));
-    draw();
-  }
-
-  // With reduced motion nothing moves by itself: each press shows one more frame.
-  function play() {
-    if (!shown) return;
-    announce();
-    if (calm.matches) return go(frame === last() ? 0 : frame + 1);
-    if (timer !== null) return stop();
-    if (frame === last()) frame = 0;
-    draw();
-    timer = setInterval(() => {
-      if (frame === last()) {
-        stop();
-        announce();
-      } else {
-        frame += 1;
-        draw();
-      }
-    }, 1000 / FRAMES_PER_SECOND);
-    showButton();
+    for (const button of strip.children) button.setAttribute("aria-current", Number(button.value) === frame);
+    return labels[frame];
   }
 
   function choose(index) {
@@ -150,19 +55,70 @@ function render({ model, el }) {
     const radio = choices.querySelectorAll("input")[index];
     radio.checked = true;
     if (choices.contains(document.activeElement)) radio.focus();
-    draw();
-    announce();
+    drawStrip();
+    player.redraw();
+    player.announce();
   }
 
   function showChoices() {
     choices.replaceChildren(...shown.names.map((text, i) => {
-      const radio = control("input", { type: "radio", name, value: i, "aria-keyshortcuts": i + 1 });
+      const radio = control("input", { type: "radio", name, value: i, ...(i < 9 ? { "aria-keyshortcuts": i + 1 } : {}) });
+      const label = make("label", i < 9 ? { title: `key ${i + 1}` } : {}, radio, make("span", {}, text));
       radio.addEventListener("change", () => choose(i));
-      return make("label", { title: `key ${i + 1}` }, radio, make("span", {}, text));
+      if (shown.hover) label.addEventListener("pointerenter", () => view !== i && choose(i));
+      return label;
     }));
     choices.hidden = shown.names.length < 2;
     view = Math.min(view, shown.names.length - 1);
     choices.querySelectorAll("input")[view].checked = true;
+  }
+
+  // A canvas over the part of the frame that begins at (x, y).
+  function part(x, y, width, height, words) {
+    const canvas = make("canvas", { role: "img", width, height });
+    canvas.addEventListener("pointerdown", (event) => {
+      event.preventDefault();
+      player.slider.focus({ preventScroll: true });
+    });
+    return { canvas, pen: canvas.getContext("2d"), x, y, width, height, words };
+  }
+
+  function showStage() {
+    const { width, height, cells, display_size: size } = shown;
+    if (!cells) {
+      canvases = [part(0, 0, width, height, shown.alt)];
+      canvases[0].canvas.style.width = `${(size * width) / height}px`;
+      stage.replaceChildren(canvases[0].canvas);
+    } else {
+      const { columns, gap, heads, texts } = cells;
+      const rows = Math.ceil(heads.length / columns);
+      const side = [(width + gap) / columns - gap, (height + gap) / rows - gap];
+      canvases = heads.map((head, i) => part((i % columns) * (side[0] + gap), Math.floor(i / columns) * (side[1] + gap),
+        ...side, `${shown.alt} ${head}.${texts[i] ? ` ${texts[i]}.` : ""}`));
+      const fit = cells.wrap ? `repeat(auto-fit, minmax(min(112px, 45%), ${size}px))` : `repeat(${columns}, minmax(0, ${size}px))`;
+      stage.replaceChildren(make("div", { class: "cells", style: `grid-template-columns: ${fit}` },
+        ...canvases.map(({ canvas }, i) => make("figure", {}, make("figcaption", { class: "head" }, heads[i]), canvas,
+          ...(texts[i] ? [make("figcaption", { class: "text" }, texts[i])] : [])))));
+    }
+    canvases.forEach(({ canvas }) => canvas.classList.toggle("pixels", !smooth.checked));
+  }
+
+  function showStrip() {
+    strip.hidden = !shown.strip.length;
+    strip.replaceChildren(...shown.strip.map((frame) => {
+      const small = make("canvas", { width: shown.width, height: shown.height });
+      const button = control("button", { type: "button", value: frame, "aria-label": `Go to ${shown.labels[frame]}`, title: shown.labels[frame] }, small);
+      button.addEventListener("click", () => { player.go(frame); player.announce(); });
+      return button;
+    }));
+    drawStrip();
+  }
+
+  function drawStrip() {
+    for (const button of strip.children) {
+      const [left, top] = corner(Number(button.value));
+      button.firstChild.getContext("2d").drawImage(sheets[view], left, top, shown.width, shown.height, 0, 0, shown.width, shown.height);
+    }
   }
 
   async function load() {
@@ -173,59 +129,43 @@ function render({ model, el }) {
     const before = shown;
     sheets.forEach((sheet) => sheet.close());
     [shown, sheets] = [next, decoded];
-    if (before?.labels.length !== shown.labels.length) frame = shown.start;
     if (before?.names.join("\n") !== shown.names.join("\n")) showChoices();
     title.textContent = shown.title;
     title.hidden = !shown.title;
+    note.textContent = shown.note;
+    note.hidden = !shown.note;
     root.setAttribute("aria-label", shown.title || shown.alt);
-    slider.max = last();
-    [canvas.width, canvas.height] = [shown.width, shown.height];
-    canvas.style.width = `${(shown.display_size * shown.width) / shown.height}px`;
-    smoothing.hidden = shown.height >= shown.display_size;
-    if (!before) smooth.checked = shown.height >= 128;
-    canvas.classList.toggle("pixels", !smooth.checked);
+    const rows = shown.cells ? Math.ceil(shown.cells.heads.length / shown.cells.columns) : 1;
+    smoothing.hidden = shown.height / rows >= shown.display_size;
+    if (!before) smooth.checked = shown.height / rows >= 60;
+    showStage();
+    showStrip();
     curve.toggleAttribute("hidden", !shown.curve);
-    curveName.hidden = !shown.curve;
+    for (const words of [curveName, legend]) words.hidden = !shown.curve;
     curveName.textContent = shown.curve?.label ?? "";
-    moveMarker = shown.curve ? drawCurve(curve, shown.curve) : null;
-    draw();
+    moveMarker = shown.curve ? drawCurve(curve, legend, shown.curve) : null;
+    player.open(shown.labels.length, shown.start);
   }
 
-  slider.addEventListener("input", () => shown && go(Number(slider.value)));
-  button.addEventListener("click", play);
-  smooth.addEventListener("change", () => canvas.classList.toggle("pixels", !smooth.checked));
-  canvas.addEventListener("pointerdown", (event) => {
-    event.preventDefault();
-    slider.focus({ preventScroll: true });
-  });
+  smooth.addEventListener("change", () => canvases.forEach(({ canvas }) => canvas.classList.toggle("pixels", !smooth.checked)));
 
   root.addEventListener("keydown", (event) => {
     if (!shown || event.ctrlKey || event.metaKey || event.altKey) return;
-    const page = Math.max(1, Math.round(last() / 10));
-    const moves = {
-      ArrowLeft: frame - 1, ArrowDown: frame - 1, ArrowRight: frame + 1, ArrowUp: frame + 1,
-      PageDown: frame - page, PageUp: frame + page, Home: 0, End: last(),
-    };
-    const scrubbing = event.target === slider || event.target === button;
-    if (scrubbing && event.key in moves) go(moves[event.key]);
-    else if (event.target === slider && event.key === " ") event.repeat || play();
-    else if (Number(event.key) >= 1 && Number(event.key) <= shown.names.length) choose(Number(event.key) - 1);
-    else return;
+    if (!player.key(event)) {
+      if (Number(event.key) >= 1 && Number(event.key) <= shown.names.length) choose(Number(event.key) - 1);
+      else return;
+    }
     event.preventDefault();
     event.stopPropagation();
   });
 
-  calm.addEventListener("change", stop);
   model.on("change:shown", load);
-  showButton();
   load();
 
   return () => {
     latest += 1;
     model.off("change:shown", load);
-    calm.removeEventListener("change", stop);
-    clearInterval(timer);
-    clearTimeout(settling);
+    player.close();
     sheets.forEach((sheet) => sheet.close());
   };
 }

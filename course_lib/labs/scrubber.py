@@ -6,15 +6,15 @@ All frames go to the browser once; scrubbing never asks the kernel.
 import io
 import math
 import re
-from pathlib import Path
 from typing import Mapping, Sequence
 
 import anywidget
 import numpy as np
 import traitlets
-from IPython import get_ipython
 from PIL import Image
 
+from course_lib.labs.assets import joined
+from course_lib.labs.cells import close_earlier_runs
 from course_lib.plots import Figure, pictures
 from course_lib.runtime import CourseError
 
@@ -27,12 +27,17 @@ STRIP_FRAMES = 5
 STRIP_TILE, STRIP_ROW = 128, 96  # height in pixels: side by side, and one above the other
 
 
+def chosen_frames(count: int) -> list[int]:
+    """Five frames, or fewer, evenly chosen from first to last."""
+    return np.unique(np.linspace(0, count - 1, STRIP_FRAMES).round().astype(int)).tolist()
+
+
 def film_strip(frames: np.ndarray, labels: Sequence[str], alt: str) -> Figure:
     """Five captioned frames, evenly chosen from first to last: what is seen where there are no widgets.
 
     frames: (n, H, W, 3) uint8; labels: n texts. Wide frames stand one above the other, all others side by side.
     """
-    chosen = np.unique(np.linspace(0, len(frames) - 1, STRIP_FRAMES).round().astype(int))
+    chosen = chosen_frames(len(frames))
     height, width = frames.shape[1:3]
     titles = [re.sub(r" · | (?=\()", "\n", labels[i]) for i in chosen]
     columns, tall = (1, STRIP_ROW) if width > 2 * height else (STRIP_FRAMES, STRIP_TILE)
@@ -85,49 +90,32 @@ def check_views(views: Mapping[str, np.ndarray], labels: Sequence[str]) -> None:
         raise CourseError(f"Give one label a frame: {shape[0]} frames, {len(labels)} labels.")
 
 
+def check_curve(curve: Mapping, count: int) -> None:
+    """CourseError unless every line of the curve has one value a frame."""
+    for name, line in curve["lines"].items():
+        if len(line) != count:
+            raise CourseError(f"Give the curve one value a frame: {count} frames, {len(line)} values in '{name}'.")
+
+
 def pack(views: Mapping[str, np.ndarray], labels: Sequence[str], alt: str, start: int | None = None,
-         display_size: int = 256, title: str = "", curve: dict | None = None) -> dict:
+         display_size: int = 256, title: str = "", curve: Mapping | None = None, note: str = "", strip: bool = False,
+         cells: Mapping | None = None, hover: bool = False) -> dict:
     """What the browser needs, as one dict; the arguments are the Scrubber's."""
     check_views(views, labels)
     count, height, width = next(iter(views.values())).shape[:3]
     start = count - 1 if start is None else start
     if not 0 <= start < count:
         raise CourseError(f"The scrubber can open on frame 0 to {count - 1}, not {start}.")
-    if curve is not None and len(curve["y"]) != count:
-        raise CourseError(f"Give the curve one value a frame: {count} frames, {len(curve['y'])} values.")
+    if curve is not None:
+        check_curve(curve, count)
     sheets = [sprite_sheet(frames) for frames in views.values()]
     return {
-        "names": list(views), "labels": list(labels), "alt": alt, "title": title, "start": start,
-        "display_size": display_size, "width": width, "height": height, "curve": curve,
+        "names": list(views), "labels": list(labels), "alt": alt, "title": title, "start": start, "note": note,
+        "display_size": display_size, "width": width, "height": height, "curve": curve, "cells": cells, "hover": hover,
+        "strip": chosen_frames(count) if strip else [],
         "cell": sheets[0][2], "columns": sheets[0][3],
         "sheets": [{"type": kind, "bytes": file} for kind, file, _, _ in sheets],
     }
-
-
-def with_strip(data: dict, scrubber: "Scrubber") -> dict:
-    """A widget's MIME bundle with the film strip added, for every place that has no widgets.
-
-    JupyterLab prefers the widget; exports and viewers, which have no widget state, take the strip.
-    """
-    return data | scrubber.strip._repr_mimebundle_()
-
-
-_made_by: dict[str, tuple[str, list["Scrubber"]]] = {}  # cell -> (one run of it, what that run made)
-
-
-def close_earlier_runs(scrubber: "Scrubber") -> None:
-    """Close the scrubbers of this cell's earlier runs: left open, they keep their frames in the browser."""
-    message = getattr(get_ipython(), "parent_header", {})
-    cell = message.get("metadata", {}).get("cellId")
-    if cell is None:
-        return
-    run = message["header"]["msg_id"]
-    run_before, made = _made_by.get(cell, (run, []))
-    if run_before != run:
-        for old in made:
-            old.close()
-        made = []
-    _made_by[cell] = (run, [*made, scrubber])
 
 
 class Scrubber(anywidget.AnyWidget):
@@ -138,24 +126,27 @@ class Scrubber(anywidget.AnyWidget):
     alt: what is shown, in a sentence, for those who do not see it.
     start: the frame to open on; None is the last.
     display_size: height of the picture on the page in CSS pixels.
-    curve: None, or {"label": text, "y": n numbers, "range": (low, high), "others": lists of n numbers}, drawn
-        under the slider: y with a marker that follows it, the others as thin lines.
+    curve: None, or {"label": text, "lines": name -> n numbers, "range": (low, high)}, drawn under the slider, each line
+        with a marker that follows it; also "others": lists of n numbers, as thin lines, and "marks": (value, text)
+        pairs for the axis.
+    note: a line under the labels that stays, such as what the pictures cost.
+    strip: whether five frames stand below, evenly chosen; each is a button that goes there.
+    cells: None, or, for frames that are tiled pictures, {"columns": how many in a row, "gap": pixels between two,
+        "heads": a text over each picture, "texts": one under each, "wrap": whether a row may break where it is narrow}.
+    hover: whether a view is shown as soon as the pointer is over its name.
 
-    Keys: arrows, Page up, Page down, Home, End; Space plays and pauses; 1, 2, 3 choose the view. Where the
+    Keys: arrows, Page up, Page down, Home, End; Space plays and pauses; 1 to 9 choose the view. Where the
     reader asks for reduced motion nothing moves by itself: Play becomes Next frame. Raises CourseError on
     input that does not fit.
     """
 
-    _esm = Path(__file__).with_name("scrubber.js")
-    _css = Path(__file__).with_name("scrubber.css")
+    _esm = joined("parts.js", "player.js", "curve.js", "scrubber.js")
+    _css = joined("parts.css", "player.css", "scrubber.css")
     _ipython_display_ = None  # ipywidgets 7 would show itself by this, without the strip
     shown = traitlets.Dict().tag(sync=True)  # one trait, so that frames, labels and curve change together
 
-    def __init__(self, views: Mapping[str, np.ndarray], labels: Sequence[str], alt: str,
-                 start: int | None = None, display_size: int = 256, title: str = "",
-                 curve: dict | None = None):
-        shown = pack(views, labels, alt, start, display_size, title, curve)
-        super().__init__(shown=shown)
+    def __init__(self, views: Mapping[str, np.ndarray], labels: Sequence[str], alt: str, **others):
+        super().__init__(shown=pack(views, labels, alt, **others))
         self.strip = film_strip(next(iter(views.values())), labels, alt)
         close_earlier_runs(self)
 
@@ -169,4 +160,5 @@ class Scrubber(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **kwargs):
         data, metadata = super()._repr_mimebundle_(**kwargs)
-        return with_strip(data, self), metadata
+        # JupyterLab prefers the widget; exports and viewers, which have no widget state, take the strip.
+        return data | self.strip._repr_mimebundle_(), metadata
