@@ -1,5 +1,7 @@
 // The compute meter's face: for each cost two bars on one scale, with the numbers beside them.
 
+const STILL = "In JupyterLab the milliseconds on your machine are measured, too.";
+
 function bar(label, text, share, decoder = 0) {
   const filled = make("div", { class: `filled ${label}`, style: `width: ${100 * share}%` });
   if (decoder) filled.append(make("i", { style: `width: ${(100 * decoder) / share}%` }));
@@ -22,7 +24,7 @@ function render({ model, el }) {
       bar("pixels", row.pixels, 1), bar("latents", row.latents, row.share, row.decoder))));
     note.textContent = model.get("note");
     const timed = model.get("rows").some((row) => row.head.startsWith("Milliseconds"));
-    said.textContent = still && !timed ? "In JupyterLab your machine's milliseconds are measured, too." : model.get("said");
+    said.textContent = still && !timed ? STILL : model.get("said");
   }
   for (const name of ["rows", "said"]) model.on(`change:${name}`, show);
   show();

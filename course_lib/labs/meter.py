@@ -23,8 +23,8 @@ from course_lib.vae import FACTOR
 STEPS = 20  # of a whole picture
 GUIDED = 2  # evaluations a step: with the sentence and without, in one batch
 ROUNDS = 3  # how often each is timed
-NOTE = ("One shape of U-Net for both: {0} × {0} × 3 pixels, {1} × {1} × {2} latents. A guided step asks it twice, with the "
-        "sentence and without. Operations are multiplications and additions.")
+NOTE = ("One shape of U-Net for both: {0} × {0} × 3 pixels, {1} × {1} × {2} latents. A guided step asks it twice, "
+        "with the sentence and without. Operations are multiplications and additions.")
 WAITING = "The milliseconds are being measured."
 MEASURED = "Milliseconds: a step's is the middle of three on this machine, a picture's is added up from that."
 
