@@ -150,7 +150,7 @@ function render(model, el, painting) {
     decoded.setAttribute("aria-label", {
       picture: `The picture decoded from the latents. ${shown.words}`,
       "what changed": `What the strokes change, four times magnified, on mid-grey. ${shown.words}`,
-      original: "The picture as it was before the VAE.",
+      original: "The original picture, before the VAE.",
     }[VIEWS[painting.view]]);
   }
 

@@ -12,6 +12,7 @@ from test_scrubber_browser import CONTRAST, SETTLE, is_labs_own, take_picture
 from course_lib.labs.brush import in_colours, stroke
 from course_lib.labs.latent import UNTOUCHED, compute, open_latents
 from course_lib.models import vae_from, weights_for
+from course_lib.pages import held_out
 from course_lib.pictures import open_picture, to_tensor
 
 CELL = """\
@@ -32,6 +33,14 @@ OUTSIDE = """root => {
     return [...parts].filter(part => part.getClientRects().length && part.getBoundingClientRect().right > edge)
         .map(part => part.className || part.tagName);
 }"""
+# CONTRAST reads "rgb(...)" alone; a mixed colour is read by painting with it.
+RGB = """const pen = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d");
+    const rgb = text => {
+        pen.clearRect(0, 0, 1, 1);
+        pen.fillStyle = text;
+        pen.fillRect(0, 0, 1, 1);
+        return [...pen.getImageData(0, 0, 1, 1).data].map((level, i) => i === 3 ? level / 255 : level);
+    };"""
 BIG = 4096  # bytes of all latents: a message with a painting is larger
 
 
@@ -79,17 +88,21 @@ class Hands:
     def waits_for_picture(self, view: str = "picture") -> None:
         """Until it is decoded. The words are looked at first: they come with the picture, and tell it from others."""
         shown = compute(self.vae, self.opened, self.wanted)
-        self.root.locator(".words").filter(has_text=shown["words"]).wait_for()
+        words = self.root.locator(".words")
         deadline, wanted = time.monotonic() + 20, shown[view].astype(int)
+        while words.inner_text() != shown["words"]:
+            assert time.monotonic() < deadline, f"{words.inner_text()!r} is not {shown['words']!r}"
+            time.sleep(0.05)
         while np.abs(self.pixels(self.decoded) - wanted).max() > 2:
             assert time.monotonic() < deadline, "the picture is another one"
             time.sleep(0.05)
 
 
 class Opened:
+    """The same weights and the same page as in the cell."""
+
     def __init__(self):
         self.vae = vae_from(*weights_for("vae"), torch.device("cpu"))
-        from course_lib.pages import held_out
         self.latents = open_latents(self.vae, held_out(1)["pictures"][0].float() / 127.5 - 1)
 
 
@@ -123,7 +136,8 @@ def hands(opened):
     hands.surface.focus()
     page.keyboard.press("1")
     hands.root.get_by_label("picture", exact=True).check()
-    hands.reset.click()
+    if hands.reset.get_attribute("aria-disabled") == "false":
+        hands.reset.click()
     hands.brush(3, 1)
     hands.shows_latents(0)
     hands.waits_for_picture()
@@ -190,6 +204,7 @@ def test_painting_by_keyboard(hands):
 
 def test_undo_gives_back_the_very_same(hands):
     hands.page.mouse.move(*hands.at(2, 2))
+    hands.surface.focus()
     for _ in range(3):
         hands.page.keyboard.press("Space")
     hands.wanted[0, 2, 2] = 8  # no more than that
@@ -297,8 +312,10 @@ def test_words_are_readable_in_both_themes(hands, theme):
     page = hands.page
     page.evaluate("theme => { jupyterapp.commands.execute('apputils:change-theme', { theme }); }", theme)
     page.locator(f"body[data-jp-theme-name='{theme}']").wait_for(state="attached")
-    marked = CONTRAST.replace("'.title, .views span, .caption, .smoothing, .curve-name'",
-                              "'.title, .head, .views span, .words, .legend, .hint, .note, label, output, .number, b'")
+    marked = CONTRAST.replace("const rgb = text => text.match(/[\\d.]+/g).map(Number);", RGB).replace(
+        "'.title, .views span, .caption, .smoothing, .curve-name'",
+        "'.title, .head, .views span, .words, .legend, .hint, .note, .field label, output, .number, b'")
+    assert RGB in marked and ".hint" in marked
     for root in (hands.root, page.locator(".meter")):
         ratios = root.evaluate(marked)
         assert len(ratios) >= 5 and all(ratio >= 4.5 for _, ratio in ratios), ratios
