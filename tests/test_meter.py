@@ -1,6 +1,9 @@
 """The compute meter: what it says agrees with what can be counted, and what it measures it measures aside."""
 
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -89,3 +92,11 @@ def test_a_closed_meter_ends(vae):
     meter.thread.join(60)
     assert not meter.thread.is_alive() and meter.said != MEASURED
     assert not any(thread.name == "course_lib meter" for thread in threading.enumerate())
+
+
+def test_python_ends_in_peace_while_it_measures():
+    code = ("import torch, time; from course_lib.labs.meter import Meter; from course_lib.vae import VAE; "
+            "meter = Meter(VAE().eval()); time.sleep(0.5)")
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], capture_output=True, text=True,
+                          timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")

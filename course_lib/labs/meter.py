@@ -142,11 +142,12 @@ class Meter(anywidget.AnyWidget):
         channels = vae.settings.latent
         super().__init__(rows=rows({"numbers": numbers(channels)}), note=NOTE.format(SIDE * FACTOR, SIDE, channels))
         self.closed = False
-        self.thread = threading.Thread(target=self._run, args=(vae,), name="course_lib meter", daemon=True)
+        self.thread = threading.Thread(target=self._run, args=(vae,), name="course_lib meter")
         self.thread.start()
 
     def _check(self) -> None:
-        if self.closed:
+        """Also when Python is about to end: it waits for this thread, which it could not cut off without a crash."""
+        if self.closed or not threading.main_thread().is_alive():
             raise Dropped
 
     def _run(self, vae) -> None:
