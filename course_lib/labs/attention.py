@@ -1,5 +1,6 @@
 """The attention lab: point at a word of the prompt, and see which places of the picture ask it, at every step."""
 
+import math
 from functools import partial
 
 import numpy as np
@@ -19,8 +20,8 @@ PLAIN = "the guess"  # the view without a word
 GLOW = np.array([213, 94, 0])  # orange, as in the figures
 SMALLEST_RANGE = 1e-6  # below this a word is asked everywhere alike
 CURVE_LABEL = "How much of their attention the places give to all words together, step by step."
-NOTE = ("The model's guess at each step, in grey; orange where a word is asked, stretched for each step to the word's own "
-        "range. The layers see 8 by 8 places or fewer.")
+NOTE = ("The model's guess at each step, in grey; orange where a word is asked, stretched for each step to the word's "
+        "own range. The layers see 8 by 8 places or fewer.")
 
 
 def compute(prompt: str, seed: int = 0, steps: int = 20, guidance: float = 3.0,
@@ -43,10 +44,11 @@ def compute(prompt: str, seed: int = 0, steps: int = 20, guidance: float = 3.0,
                         for step in result.trajectory])  # the mark of the start is no word
     guesses = np.concatenate([result.decode(step.x0_hat) for step in result.trajectory])
     views = {PLAIN: guesses} | {name: glow(guesses, maps[:, i]) for i, name in enumerate(numbered(words))}
+    shares = maps.mean(dim=(2, 3)).sum(dim=1).tolist()
     return {"views": views, "labels": [moment(i, steps, step.t, result.schedule)
                                        for i, step in enumerate(result.trajectory)],
-            "curve": {"label": CURVE_LABEL, "range": (0, 1),
-                      "lines": {"all words": maps.mean(dim=(2, 3)).sum(dim=1).tolist()}},
+            "curve": {"label": CURVE_LABEL, "range": (0, math.ceil(10 * max(shares)) / 10),
+                      "lines": {"all words": shares}},
             "hover": True, "note": NOTE, "remarks": result.remarks, "maps": maps}
 
 
@@ -61,7 +63,7 @@ def numbered(words: tuple[str, ...]) -> list[str]:
 
 
 def glow(pictures: np.ndarray, shares: Tensor) -> np.ndarray:
-    """Pictures uint8 (n, H, W, 3) in grey, orange where the shares (n, h, w) are large, each from its least to its most."""
+    """Pictures uint8 (n, H, W, 3) in grey, orange where the shares (n, h, w) are large: each from its least up."""
     low, high = (f(shares, dim=(1, 2), keepdim=True) for f in (torch.amin, torch.amax))
     weight = (shares - low) / (high - low).clamp(min=SMALLEST_RANGE)
     weight = interpolate(weight[:, None], size=pictures.shape[1], mode="bilinear")[:, 0, :, :, None].numpy()
@@ -72,6 +74,6 @@ def glow(pictures: np.ndarray, shares: Tensor) -> np.ndarray:
 def attention(prompt: str = "a small red house on the left at night", seed: int = 0, steps: int = 20,
               guidance: float = 3.0, model: TextToImage | None = None) -> PromptLab:
     """Point at the words of a prompt, or step through them by keys; the arguments are those of `compute`."""
-    return PromptLab(partial(compute, guidance=guidance), "Where each word of \"{prompt}\" is asked.", model, steps // 2,
-                     prompt=Text("Prompt", prompt), seed=Number("Seed", seed, dice=True),
+    return PromptLab(partial(compute, guidance=guidance), "Where each word of \"{prompt}\" is asked.", model,
+                     steps // 2, prompt=Text("Prompt", prompt), seed=Number("Seed", seed, dice=True),
                      steps=Slider("Steps", steps, 2, 50))

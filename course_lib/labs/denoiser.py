@@ -15,8 +15,8 @@ from course_lib.runtime import CourseError, check_whole, random_source
 
 ALT = "A noisy picture and a model's guess at the clean one, as the slider goes from little noise to noise alone."
 FIRST = 0.02  # at t = 0 there is no noise, and nothing to guess
-CURVE_LABEL = ("Error of the guess (root mean square; pictures span 2, from -1 to 1), and that of answering the last guess, "
-               "the blur that noise alone gives, at every level.")
+CURVE_LABEL = ("Error of the guess (root mean square; pictures span 2, from -1 to 1), and that of answering, at every "
+               "level, what noise alone gives: a blur.")
 
 
 def compute(denoise, picture: torch.Tensor, levels: int = 21, seed: int = 0) -> dict:
@@ -73,7 +73,7 @@ class DenoiserLab(LiveFace):
 
 
 def denoiser(denoise, pictures: torch.Tensor, levels: int = 21, seed: int = 0) -> DenoiserLab:
-    """Scrub through the noise levels: the guess at the clean picture, the noisy picture, the predicted noise, the error.
+    """Scrub through the noise levels: the guess at the clean picture, the noisy one, the predicted noise, the error.
 
     pictures: one (C, H, W) or several (N, C, H, W), from which the learner picks; the others are those of `compute`.
     """

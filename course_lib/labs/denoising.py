@@ -23,9 +23,9 @@ def compute(prompt: str = PROMPT, seed: int = 7, steps: int = 20, guidance: floa
             scheduler: str = "dpmpp_2m", grid: str = ONE, model: TextToImage | None = None) -> dict:
     """What the Scrubber shows: the trajectory in three views, its cost as `note`, and `remarks` on the prompt.
 
-    prompt, seed, steps, guidance, scheduler: as for `pipeline.generate`; grid: "one picture", or from the next three
-    seeds and three guidance scales ("seeds × guidance") or three numbers of steps ("seeds × steps") nine pictures, which
-    one slider scrubs, by the share of the way. model: None for the shipped one.
+    prompt, seed, steps, guidance, scheduler: as for `pipeline.generate`; grid: "one picture", or nine, from the next
+    three seeds and three guidance scales ("seeds × guidance") or three numbers of steps ("seeds × steps"), which one
+    slider scrubs, by the share of the way. model: None for the shipped one.
     Raises CourseError for whatever `generate` refuses, or an unknown grid.
     """
     model = load_text_to_image() if model is None else model
@@ -37,10 +37,11 @@ def compute(prompt: str = PROMPT, seed: int = 7, steps: int = 20, guidance: floa
         views, labels = frames_of(result.trajectory, result.schedule, result.decode, 1)
         return {"views": views, "labels": labels, "note": cost([result]), "strip": True, "remarks": result.remarks}
     seeds = [seed + i for i in range(ACROSS)] if isinstance(seed, int) else [seed]
-    rows = {scale: (steps, scale) for scale in SCALES} if grid == BY_GUIDANCE else {
+    by_guidance = grid == BY_GUIDANCE
+    rows = {scale: (steps, scale) for scale in SCALES} if by_guidance else {
         count: (count, guidance) for count in STEP_COUNTS}
     results = [generate(prompt, seeds, *row, scheduler, model=model) for row in rows.values()]
-    return nine(results, [f"{'guidance' if grid == BY_GUIDANCE else 'steps'} {value}" for value in rows])
+    return nine(results, [f"{'guidance' if by_guidance else 'steps'} {value}" for value in rows])
 
 
 def nine(results: list[Result], names: list[str]) -> dict:
@@ -55,7 +56,8 @@ def nine(results: list[Result], names: list[str]) -> dict:
         views[name] = np.concatenate(rows, axis=1)[:, :-GAP]
     heads = [f"seed {seed} · {name}" for result, name in zip(results, names) for seed in result.seeds]
     labels = [f"{i / (GRID_FRAMES - 1):.0%} of the way from noise to picture" for i in range(GRID_FRAMES)]
-    return {"views": views, "labels": labels, "note": cost(results), "remarks": results[0].remarks, "display_size": SIDE,
+    return {"views": views, "labels": labels, "note": cost(results), "remarks": results[0].remarks,
+            "display_size": SIDE,
             "cells": {"columns": ACROSS, "gap": GAP, "heads": heads, "texts": [""] * len(heads), "wrap": False}}
 
 

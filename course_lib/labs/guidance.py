@@ -22,8 +22,8 @@ SCALES = (0, 1, 2, 3, 5, 8)
 NOTES = {0: " · no prompt", 1: " · off"}
 SURROUNDINGS = ("time", "land", "weather", "sky")
 SIDE = 132  # of a picture on the page
-NOTE = ("Under each finished picture: what the oracle reads off it, and its fit, the cosine with the prompt in the shared "
-        "space (1 is the same direction).")
+NOTE = ("Under each finished picture: what the oracle reads off it, and its fit, the cosine with the prompt in the "
+        "shared space (1 is the same direction).")
 
 
 def compute(prompt: str, seed: int = 0, scales: Sequence[float] = SCALES, steps: int = 15,

@@ -18,9 +18,10 @@ COUNTS = (1, 2, 3, 4, 6, 8, 12, 16, 24)
 FINE_STEPS = 80  # of dpmpp_2m: with that many, the deterministic schedulers all come to one picture
 LEAST = 0.5  # grey levels; what is nearer to the reference than this is drawn here
 SIDE = 148  # of a picture on the page
-CURVE_LABEL = (f"Distance to the same picture in {FINE_STEPS} fine steps, in grey levels of 255 (RMS); each line across is "
-               "a quarter of the one above.")
-NOTE = "Heun evaluates the network twice a step. DDPM adds fresh noise at every step, so it ends on a picture of its own."
+CURVE_LABEL = (f"Distance to the same picture in {FINE_STEPS} fine steps, in grey levels of 255 (RMS); each line "
+               "across is a quarter of the one above.")
+NOTE = ("Heun evaluates the network twice a step. DDPM adds fresh noise at every step, so it ends on a picture of its "
+        "own.")
 
 
 def compute(prompt: str, seed: int = 0, guidance: float = GUIDANCE, names: Sequence[str] = NAMES,
@@ -46,7 +47,8 @@ def compute(prompt: str, seed: int = 0, guidance: float = GUIDANCE, names: Seque
     heads = [*names, f"{FINE_STEPS} fine steps"]
     return {"views": views, "labels": [f"{count} step{'s' if count > 1 else ''}" for count in counts],
             "cells": {"columns": len(heads), "gap": GAP, "heads": heads, "texts": [""] * len(heads), "wrap": True},
-            "curve": curve(distances), "distances": distances, "display_size": SIDE, "note": NOTE, "remarks": fine.remarks}
+            "curve": curve(distances), "distances": distances, "display_size": SIDE, "note": NOTE,
+            "remarks": fine.remarks}
 
 
 def rms(picture: np.ndarray, other: np.ndarray) -> float:

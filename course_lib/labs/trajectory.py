@@ -39,7 +39,7 @@ def frames_of(steps: Sequence[Step], schedule: Schedule, decode: Callable[[Tenso
 
 
 def moment(i: int, count: int, t: float, schedule: Schedule) -> str:
-    """A moment of a trajectory in words; the percentage is the picture's share of the variance, alpha^2 / (alpha^2 + sigma^2)."""
+    """A moment of a trajectory in words; the percentage is the picture's share of the variance of x."""
     alpha, sigma = float(schedule.alpha(t)), float(schedule.sigma(t))
     share = alpha**2 / (alpha**2 + sigma**2)
     return f"step {i} of {count} · noise level t = {t:.2f} ({share:.0%} picture)"
