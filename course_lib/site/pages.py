@@ -1,5 +1,6 @@
 """The pages of a site: a chapter, a Markdown file, the contents, and the style that they share."""
 
+import re
 from pathlib import Path
 
 from bs4 import BeautifulSoup
@@ -33,10 +34,11 @@ class Exporter(HTMLExporter):
 
 def style(environment: Environment) -> str:
     """The style of all pages: JupyterLab's colours, light or dark as the reader's system is, and our own rules."""
-    light, dark = (environment.loader.get_source(environment, f"static/theme-{name}.css")[0]
-                   for name in ("light", "dark"))
+    sheet, light, dark = (environment.loader.get_source(environment, f"static/{name}.css")[0]
+                          for name in ("index", "theme-light", "theme-dark"))
+    palette = ":root {{\n{}\n}}".format("\n".join(re.findall(r"--md-[\w-]+:[^;}]+;", sheet)))  # the themes' colours
     code = HtmlFormatter(style=JupyterStyle).get_style_defs(".highlight")
-    return "\n".join([light, DARK.format(dark), code, (HERE / "site.css").read_text(encoding="utf-8")])
+    return "\n".join([palette, light, DARK.format(dark), code, (HERE / "site.css").read_text(encoding="utf-8")])
 
 
 class Pages:
