@@ -41,8 +41,12 @@ class Links:
         home = next((home for home in (ROOT, folder) if target.is_relative_to(home)), None)
         if home is None or not target.is_file() or target.suffix == ".ipynb":
             return None
-        flat = "-".join(target.relative_to(home).parts)
-        self.files[target] = flat.removesuffix(".md") + ".html" if target.suffix == ".md" else flat
+        if target not in self.files:
+            flat = "-".join(target.relative_to(home).parts)
+            page = flat.removesuffix(".md") + ".html" if target.suffix == ".md" else flat
+            while page in {"index.html", *self.chapters.values(), *self.files.values()}:
+                page = f"other-{page}"
+            self.files[target] = page
         return self.files[target]
 
     def rewrite(self, part: Tag, folder: Path) -> None:
