@@ -1,4 +1,4 @@
-"""The commands: `python -m course_lib {generate,train,evaluate,bench,notebooks,site}`; each explains itself with --help."""
+"""The commands: `python -m course_lib {generate,train,evaluate,bench,notebooks,site}`; each has its --help."""
 
 import argparse
 import json

@@ -26,12 +26,13 @@ def tidy(notebook: nbformat.NotebookNode) -> None:
 
 def read(path: Path) -> nbformat.NotebookNode:
     """The notebook at `path`, in the format of version 4. Raises CourseError if there is none."""
+    advice = "give paths such as notebooks/01_noise.ipynb."
     if not path.is_file():
-        raise CourseError(f"There is no notebook {path}: give paths such as notebooks/01_noise.ipynb.")
+        raise CourseError(f"There is no notebook {path}: {advice}")
     try:
         return nbformat.read(path, as_version=4)
     except (nbformat.ValidationError, nbformat.reader.NotJSONError, UnicodeDecodeError):
-        raise CourseError(f"{path} cannot be read as a notebook: give paths such as notebooks/01_noise.ipynb.") from None
+        raise CourseError(f"{path} cannot be read as a notebook: {advice}") from None
 
 
 def run_notebook(path: Path, timeout: int = 90, widgets: bool = False) -> nbformat.NotebookNode:

@@ -28,11 +28,11 @@ def run_here(path: Path):
         return notebook
     names = {}
     exec(CODE, names)
-    shown = [names["box"], names["coloured"](200)]
+    shown, hidden = [names["box"], names["coloured"](200)], names["coloured"](0)
     for cell, widget in zip((cell for cell in notebook.cells if cell.cell_type == "code"), shown):
         bundle = widget._repr_mimebundle_()
         cell.outputs = [new_output("display_data", bundle[0] if isinstance(bundle, tuple) else bundle)]
-    state = embed_data(views=[*shown, names["coloured"](0)], drop_defaults=False)["manager_state"]  # the last one is shown nowhere
+    state = embed_data(views=[*shown, hidden], drop_defaults=False)["manager_state"]
     notebook.metadata["widgets"] = nbformat.from_dict({STATE: state})
     return notebook
 
@@ -78,7 +78,8 @@ def test_every_colour_of_the_style_is_there(site):
 
 @pytest.mark.parametrize("html, found", [
     ('<script src="https://cdn.org/require.js"></script>', 1), ('<link rel="stylesheet" href="//fonts.org/a">', 1),
-    ('<img src="HTTP://a.org/b.png">', 1), ("<style>@import 'x.css';</style>", 1), ("<img srcset=' https://a.org/b 2x'>", 1),
+    ('<img src="HTTP://a.org/b.png">', 1), ("<style>@import 'x.css';</style>", 1),
+    ("<img srcset=' https://a.org/b 2x'>", 1), ("<object data='https://a.org/b'>", 1),
     ("<style>p { background: url( 'https://a.org/b') }</style>", 1), ('<p style="background:url(//a.org/b)">', 1),
     ("<script type='module'>import a from 'https://esm.sh/b';</script>", 1), ("<iframe src='https://a.org'>", 1),
     ("<script>const a = await import('//esm.sh/b');</script>", 1), ("<script>fetch('https://a.org')</script>", 1),
@@ -118,7 +119,7 @@ def test_links_lead_to_pages_or_become_words(site):
     assert "needs nothing and" in first.main.get_text() and first.main.img["src"] == "dot.png"
     assert page(site / "README.html").main.select_one("p a")["href"] == "01_first.html"
     readme = page(site / "index.html").main.select("a[href]")[-1]["href"]
-    assert page(site / readme).h1.get_text().startswith("Noise to Image")  # the course's own, which goes by another name
+    assert page(site / readme).h1.get_text().startswith("Noise to Image")  # the course's own, under another name
     for path in site.glob("*.html"):
         for link in page(path).select("a[href], img[src], link[href], script[src]"):
             target = link.get("href") or link.get("src")
@@ -195,7 +196,7 @@ def test_an_earlier_site_is_replaced_whole(chapters, tmp_path):
 @pytest.mark.parametrize("make, words", [
     (lambda out: out.write_text("mine"), "is a file"),
     (lambda out: (out.mkdir(), (out / "notes.txt").write_text("mine")), "holds other things, such as notes.txt"),
-    (lambda out: (out.mkdir(), (out / "site.json").write_text("{}"), (out / "notes.txt").write_text("mine")), "notes.txt"),
+    (lambda out: (out.mkdir(), (out / "site.json").write_text("{}"), (out / "notes.txt").write_text("mine")), "notes"),
 ])
 def test_what_is_no_site_of_ours_is_left_alone(chapters, tmp_path, make, words):
     out = tmp_path / "site"
@@ -216,6 +217,7 @@ def test_what_was_put_into_a_site_is_left_alone(chapters, tmp_path):
 
 def test_an_empty_folder_will_do(chapters, tmp_path):
     (tmp_path / "site").mkdir()
+    (tmp_path / "site" / ".DS_Store").touch()
     export(chapters[1:], tmp_path / "site")
     assert (tmp_path / "site" / "index.html").is_file()
 

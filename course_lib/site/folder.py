@@ -9,6 +9,7 @@ from typing import Iterator
 from course_lib.runtime import CourseError
 
 LIST = "site.json"  # in every site: the names of its files, by which it is known again
+DUST = {".DS_Store", "Thumbs.db", "desktop.ini"}  # what systems leave in any folder that was looked at
 
 
 def check_place(out: Path) -> None:
@@ -21,9 +22,9 @@ def check_place(out: Path) -> None:
         own = {LIST, *json.loads((out / LIST).read_text(encoding="utf-8"))}
     except (OSError, ValueError, TypeError):
         own = set()
-    others = sorted({path.name for path in out.iterdir()} - own)
+    others = sorted({path.name for path in out.iterdir()} - own - DUST)
     if others:
-        raise CourseError(f"{out} holds other things, such as {others[0]}: choose an empty or a new folder for the site.")
+        raise CourseError(f"{out} holds other things, such as {others[0]}: choose an empty or a new folder.")
 
 
 @contextmanager
@@ -33,9 +34,9 @@ def new_site(out: Path) -> Iterator[Path]:
     If anything fails before, the earlier site stays and nothing is left of the new one. Raises CourseError if `out`
     is something else or cannot be written.
     """
-    out = out.resolve()
-    check_place(out)
     try:
+        out = out.resolve()
+        check_place(out)
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as workshop:
             new, old = Path(workshop, "new"), Path(workshop, "old")

@@ -8,7 +8,9 @@ from bs4 import BeautifulSoup, Tag
 
 from course_lib.runtime import ROOT
 
-LOADING = {"src": True, "srcset": True, "poster": True, "data": True, "href": False}  # attribute -> on every element
+# attribute -> the elements on which it makes a browser load something
+LOADING = {"src": "[src]", "srcset": "[srcset]", "poster": "[poster]", "data": "object[data]",
+           "href": "link[href], image[href], use[href]"}
 REMOTE = re.compile(r"^\s*(?:https?:)?//", re.IGNORECASE)
 REMOTE_STYLE = re.compile(r"@import|url\(\s*['\"]?\s*(?:https?:)?//", re.IGNORECASE)
 REMOTE_SCRIPT = re.compile(r"""(?:\bimport\b[^;\n]*|\bfetch\(|\.src\s*=)\s*\(?\s*['"`](?:https?:)?//""")
@@ -67,8 +69,8 @@ def remote_references(soup: BeautifulSoup) -> list[str]:
 
     Links to click on are none of these.
     """
-    found = [element[attribute] for attribute, everywhere in LOADING.items() for element in soup.select(f"[{attribute}]")
-             if (everywhere or element.name in ("link", "image", "use")) and REMOTE.match(element[attribute])]
+    found = [element[attribute] for attribute, elements in LOADING.items() for element in soup.select(elements)
+             if REMOTE.match(element[attribute])]
     for element in soup.select("style, script:not([type*=json])"):
         pattern = REMOTE_STYLE if element.name == "style" else REMOTE_SCRIPT
         found += [match[0] for match in pattern.finditer(element.string or "")]

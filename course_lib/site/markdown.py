@@ -21,7 +21,7 @@ def formula(latex: str, display: str = "inline") -> str:
         if "\\" not in math:
             return math
         problem = "it has a command that latex2mathml does not know"
-    raise CourseError(f"The formula {latex.strip()} cannot become MathML ({problem}): mend it, or write it more simply.")
+    raise CourseError(f"The formula {latex.strip()} cannot become MathML ({problem}): mend or simplify it.")
 
 
 class Renderer(IPythonRenderer):

@@ -61,7 +61,8 @@
 
   const models = new Map(); // id -> { kind, model }
   for (const script of document.querySelectorAll('script[type="application/vnd.jupyter.widget-state+json"]')) {
-    for (const [id, { model_name: kind, state, buffers = [] }] of Object.entries(JSON.parse(script.textContent).state)) {
+    const stored = JSON.parse(script.textContent).state;
+    for (const [id, { model_name: kind, state, buffers = [] }] of Object.entries(stored)) {
       models.set(id, { kind, model: new Model(restore(state, buffers)) });
     }
   }
