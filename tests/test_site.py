@@ -16,8 +16,9 @@ from course_lib import __main__, notebooks
 from course_lib.runtime import CourseError
 from course_lib.site import export_site
 from course_lib.site.chapters import describe
+from course_lib.site.formulae import formula
 from course_lib.site.links import remote_references
-from course_lib.site.markdown import formula, to_html
+from course_lib.site.markdown import to_html
 from course_lib.site.widgets import STATE, VIEW, reachable
 
 
@@ -100,9 +101,13 @@ def test_formulae_are_mathml_and_code_stays_as_it_is(site):
 
 
 @pytest.mark.parametrize("latex, parts", [
-    (r"\big\|x\big\|", ["‖"]), (r"a\!b", ['"-0.167em"']), (r"a < b", ["&#x0003C;"]), (r"\mathbb{E}_{q}", ["<msub>"])])
-def test_formulae_that_need_mending(latex, parts):
-    assert all(part in formula(latex) for part in parts)
+    (r"\big\|x\big\|", [">‖<"]), (r"a\!b", ['"-0.167em"']), ("a < b", ["<mo>&lt;</mo>"]), (r"\text{<b>}", ["&lt;b&gt;"]),
+    ("x = -1", ['form="prefix">−<']), ("(x) - 1", ["<mo>−</mo>"]), ("a / b", ['<mo lspace="0" rspace="0">/</mo>']),
+    (r"a\log b", ['<mi>a</mi><mspace width="0.167em" /><mi>log</mi><mspace width="0.167em" /><mi>b</mi>']),
+    (r"-\log_2(x)", ['form="prefix">−</mo><msub><mi>log</mi>', "</msub><mo"]), (r"a \sim b", ["<mo>∼</mo>"]), ("1{,}000", ['<mo lspace="0"']),
+])
+def test_formulae_are_spaced_as_tex_does(latex, parts):
+    assert all(part in formula(latex) for part in parts), formula(latex)
 
 
 @pytest.mark.parametrize("latex", [r"\frac", r"\nosuchcommand x", r"x_", r"\left( x"])
