@@ -42,7 +42,7 @@ def style(environment: Environment) -> str:
 
 
 class Pages:
-    """Writes the pages of a site on these chapters into a folder, each as (name, text) and free of the network."""
+    """Makes the pages of a site on these chapters, as text; `links.files` are the other files that they need."""
 
     def __init__(self, chapters: list[Chapter]):
         self.chapters = chapters
