@@ -162,7 +162,7 @@ def test_a_mistake_is_told_and_the_picture_stays(painting):
     assert "wrong" in painting.message.get_attribute("class") and painting.pixels() == before
     painting.after(lambda: type_in(seed, "5"))
     assert painting.message.inner_text() == ""
-    painting.after(lambda: type_in(painting.field("Prompt"), "a red dinosaur house"))
+    painting.after(lambda: type_in(painting.field("Prompt"), "a blue dinosaur boat"))
     painting.message.filter(has_text="dinosaur").wait_for()
     assert "wrong" not in painting.message.get_attribute("class")
 
@@ -181,7 +181,7 @@ def test_the_latest_request_wins_the_sign_comes_and_goes_and_the_kernel_stays_fr
     steps.fill("6")
     painting.wait()
     painting.busy.wait_for(state="hidden")
-    wanted = generate("a red dinosaur house", 27, 6, scheduler="ddim",
+    wanted = generate("a blue dinosaur boat", 27, 6, scheduler="ddim",
                       guidance=float(painting.field("Guidance").input_value())).picture
     painting.page.wait_for_function("words => words.textContent.startsWith('step 6 of 6')",
                                     arg=painting.caption.element_handle())
