@@ -1,0 +1,228 @@
+// The field lab's face: the plane under a slider, what is to be seen in it, and a hand that draws data of its own.
+
+const GAP = 0.12; // between two points of a stroke, in the plane's own units
+const STEP = 0.1; // one press of an arrow key; five times as far with Shift
+const PLACES = 3; // decimals of a drawn point
+const FIRST_LOOK = 0.55; // the share of the frames at which the lab opens: the field has a shape, the particles move
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+const CLASS_NAMES = ["A", "B"];
+const SHOWABLE = {
+  particles: ["particles", true], trails: ["their trails", true], main: ["the field", true], second: ["the exact field", true],
+  force: ["extra force", true], cloud: ["noisy data at t", true], data: ["data", true],
+};
+
+// A sample of each thing, for the legend: drawn as on the canvas.
+function sample(role) {
+  const isArrow = ["main", "second", "force"].includes(role);
+  const shape = {
+    particles: [make("circle", { cx: 7, cy: 8, r: 4, class: "a" }), make("path", { d: "M21 3.5l5 8.5H16z", class: "b" })],
+    trails: [make("path", { d: "M2 11C10 12 12 4 26 5", class: "line a" })],
+    cloud: [make("circle", { cx: 10, cy: 8, r: 7, class: "haze a" }), make("circle", { cx: 19, cy: 8, r: 7, class: "haze b" })],
+    data: [make("circle", { cx: 7, cy: 8, r: 3, class: "line a" }), make("path", { d: "M21 4.5l4 7H17z", class: "line b" })],
+  }[role] ?? [make("path", { d: "M2 8h18", class: `line ${role}` }),
+    make("path", { d: "M27 8l-8-3.6v7.2z", class: role === "second" ? `line ${role}` : role })];
+  return make("svg", { viewBox: "0 0 28 16", "aria-hidden": "true", class: isArrow ? "sample arrow" : "sample" }, ...shape);
+}
+
+function render({ model, el }) {
+  const still = document.documentElement.dataset.kernel === "none";
+  const name = unique("field");
+  let scene = null; // what the kernel sent, as numbers
+  let inks = null;
+  let drawn = []; // the learner's points, [x, y, class]
+  let strokes = []; // how many points each stroke set, for Undo
+  let stroking = false;
+  let stale = false; // whether the drawing has changed since the kernel's answer
+  let cross = [0, 0];
+  let brush = 0;
+
+  const canvas = control("canvas", { role: "img", ...(still ? {} : { tabindex: 0 }) });
+  const hint = make("div", { class: "hint", "aria-hidden": "true" }, "Draw here");
+  const legend = make("div", { class: "legend", role: "group", "aria-label": "What to see" });
+  const boxes = {};
+  for (const [role, [words, on]] of Object.entries(SHOWABLE)) {
+    const box = control("input", { type: "checkbox" });
+    box.checked = on;
+    box.addEventListener("change", () => redraw());
+    const label = make("span", {}, words);
+    boxes[role] = { box, label, row: make("label", {}, box, sample(role), label) };
+    legend.append(boxes[role].row);
+  }
+  const brushes = CLASS_NAMES.map((word, i) => {
+    const radio = control("input", { type: "radio", name, value: i, "aria-label": `Draw as class ${word}` });
+    radio.addEventListener("change", () => choose(i));
+    return { radio, label: make("label", { class: i ? "b" : "a" }, radio, make("span", {}, i ? "▲ " : "● ", word)) };
+  });
+  const undo = control("button", { type: "button" }, "Undo");
+  const clear = control("button", { type: "button" }, "Clear");
+  const help = make("p", { class: "help", id: unique("help") }, "Draw on the picture to make data of your own. By key: arrows move the "
+    + "cross-hair, Enter sets a point, Backspace takes the last back, A and B choose the class.");
+  const tools = make("div", { class: "tools", role: "group", "aria-label": "Draw your own data" },
+    make("div", { class: "row" }, make("span", { class: "name" }, "Draw as"),
+      make("div", { class: "brushes", role: "radiogroup", "aria-label": "Draw as" }, ...brushes.map(({ label }) => label))),
+    make("div", { class: "row" }, undo, clear), help);
+  tools.hidden = still;
+  if (!still) canvas.setAttribute("aria-describedby", help.id);
+  const caption = make("div", { class: "caption" });
+  const note = make("div", { class: "note" });
+  const heard = make("div", { class: "unseen", role: "status", "aria-live": "polite" });
+  const player = makePlayer({ draw, tell: () => scene.labels[player.frame], name: "Step" });
+  const root = make("div", { class: "lab-part card vector-field", role: "group", "aria-label": "A vector field in the plane" },
+    make("div", { class: "board" }, make("div", { class: "stage" }, canvas, hint), make("div", { class: "side" }, legend, tools)),
+    make("div", { class: "player" }, player.button, player.slider, caption, note), player.status, heard);
+  el.replaceChildren(root);
+
+  function draw(frame) {
+    const size = canvas.clientWidth;
+    if (size === 0) return scene.labels[frame]; // not on the page yet: the observer of its size asks again
+    const pixels = Math.round(size * window.devicePixelRatio);
+    if (canvas.width !== pixels) canvas.width = canvas.height = pixels;
+    const pen = canvas.getContext("2d");
+    pen.setTransform(pixels / size, 0, 0, pixels / size, 0, 0);
+    inks ??= readInks(root);
+    const see = Object.fromEntries(Object.entries(boxes).map(([role, { box }]) => [role, box.checked]));
+    const shown = stale ? { ...scene, ...ownData() } : scene;
+    const byKey = document.activeElement === canvas && canvas.matches(":focus-visible");
+    drawPlane(pen, size, shown, frame, see, inks, { stale, cross: byKey ? cross : null });
+    hint.hidden = !stale || drawn.length > 0;
+    canvas.setAttribute("aria-label", `Particles in a vector field. Data: ${stale || scene.own ? `${drawn.length} points of your own` : scene.shape}. `
+      + `Now: ${scene.labels[frame]}.`);
+    caption.textContent = scene.labels[frame];
+    return scene.labels[frame];
+  }
+
+  const redraw = () => scene && draw(player.frame);
+  const ownData = () => ({ data: Float32Array.from(drawn.flatMap(([x, y]) => [x, y])), classes: Uint8Array.from(drawn, (point) => point[2]) });
+
+  function load() {
+    const before = scene;
+    scene = unpack(model.get("shown"));
+    // The answer to an older drawing: the newer one is on its way.
+    stale = stroking || (scene.own && scene.classes.length !== drawn.length);
+    note.textContent = scene.note;
+    const names = scene.layers.map(({ name: layer }) => layer);
+    boxes.main.label.textContent = `the ${names[0]} field`;
+    boxes.second.row.hidden = !names.slice(1).includes("exact");
+    boxes.force.row.hidden = !names.includes("extra force");
+    const share = before ? player.frame / Math.max(1, before.labels.length - 1) : FIRST_LOOK;
+    player.open(scene.labels.length, Math.round(share * (scene.labels.length - 1)));
+  }
+
+  // ------------------------------------------------------------------------------------------------------ drawing
+
+  function choose(index) {
+    brush = index;
+    brushes.forEach(({ radio }, i) => { radio.checked = i === index; });
+  }
+
+  const within = (value) => Number(Math.min(scene.limit, Math.max(-scene.limit, value)).toFixed(PLACES));
+
+  function set(x, y, first) {
+    if (first && !stale && !scene.own) [drawn, strokes] = [[], []]; // the first point of one's own replaces the shape
+    drawn = [...drawn, [within(x), within(y), brush]];
+    if (first) strokes.push(0);
+    strokes[strokes.length - 1] += 1;
+    stale = true;
+    redraw();
+  }
+
+  // A drawing that the kernel has already had is no change to the model, but it may have been drawn anew.
+  function send(words) {
+    heard.textContent = `${words} ${drawn.length} ${drawn.length === 1 ? "point" : "points"}.`;
+    model.set("drawn", drawn);
+    model.save_changes();
+  }
+
+  function takeBack(count) {
+    if (!drawn.length || !(stale || scene.own)) return;
+    drawn = drawn.slice(0, -count);
+    stale = true;
+    redraw();
+    send("Taken back.");
+  }
+
+  function placeOf(event) {
+    const box = canvas.getBoundingClientRect();
+    const across = (2 * scene.limit) / box.width;
+    return [(event.clientX - box.left) * across - scene.limit, scene.limit - (event.clientY - box.top) * across];
+  }
+
+  function begin(event) {
+    if (!scene || event.button !== 0) return;
+    player.stop();
+    canvas.setPointerCapture(event.pointerId);
+    stroking = true;
+    set(...placeOf(event), true);
+  }
+
+  function move(event) {
+    if (!stroking) return;
+    const [x, y] = placeOf(event);
+    const [lastX, lastY] = drawn[drawn.length - 1];
+    if (Math.hypot(x - lastX, y - lastY) >= GAP) set(x, y, false);
+  }
+
+  function end() {
+    if (!stroking) return;
+    stroking = false;
+    send("Drawn.");
+  }
+
+  // True if the key was one of drawing.
+  function drawKey(event) {
+    if (event.key in ARROWS) {
+      const far = event.shiftKey ? 5 * STEP : STEP;
+      cross = cross.map((value, i) => within(value + far * ARROWS[event.key][i]));
+      heard.textContent = `${cross[0].toFixed(1)}, ${cross[1].toFixed(1)}`;
+      redraw();
+    } else if (event.key === "Enter" && !event.shiftKey) {
+      set(...cross, true);
+      send(`Point ${CLASS_NAMES[brush]} at ${cross[0].toFixed(1)}, ${cross[1].toFixed(1)}.`);
+    } else if (event.key === "Backspace") {
+      takeBack(1);
+    } else if (["a", "b"].includes(event.key.toLowerCase())) {
+      choose(event.key.toLowerCase() === "b" ? 1 : 0);
+      heard.textContent = `Class ${CLASS_NAMES[brush]}.`;
+    } else return false;
+    return true;
+  }
+
+  if (!still) {
+    canvas.addEventListener("pointerdown", begin);
+    canvas.addEventListener("pointermove", move);
+    for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, end);
+    for (const name of ["focus", "blur"]) canvas.addEventListener(name, redraw);
+    undo.addEventListener("click", () => takeBack(strokes.pop() ?? 1));
+    clear.addEventListener("click", () => { strokes = []; takeBack(drawn.length); });
+  }
+  root.addEventListener("keydown", (event) => {
+    if (!scene || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!player.key(event) && !(!still && event.target === canvas && drawKey(event))) return;
+    event.preventDefault();
+    event.stopPropagation();
+  });
+
+  // ------------------------------------------------------------------------------------------- what changes around
+
+  const takeDrawn = () => { if (!stroking) drawn = model.get("drawn"); };
+  const sizes = new ResizeObserver(() => redraw());
+  const theme = new MutationObserver(() => { inks = null; redraw(); });
+  sizes.observe(canvas);
+  theme.observe(document.body, { attributeFilter: ["data-jp-theme-light", "data-jp-theme-name"] });
+  model.on("change:drawn", takeDrawn);
+  model.on("change:shown", load);
+  takeDrawn();
+  choose(0);
+  load();
+
+  return () => {
+    model.off("change:drawn", takeDrawn);
+    model.off("change:shown", load);
+    sizes.disconnect();
+    theme.disconnect();
+    player.close();
+    scene = null;
+  };
+}
+
+export default { render };
