@@ -48,6 +48,8 @@ function render({ model, el }) {
     boxes[role] = { box, label, row: make("label", {}, box, sample(role), label) };
     legend.append(boxes[role].row);
   }
+  legend.append(make("p", { class: "help" }, "An arrow: where dx/dt carries a point while t falls by 0.1; long ones are levelled off. "
+    + "A particle has the colour and the shape of the class at which it ends."));
   const brushes = CLASS_NAMES.map((word, i) => {
     const radio = control("input", { type: "radio", name, value: i, "aria-label": `Draw as class ${word}` });
     radio.addEventListener("change", () => choose(i));
@@ -68,8 +70,9 @@ function render({ model, el }) {
   const heard = make("div", { class: "unseen", role: "status", "aria-live": "polite" });
   const player = makePlayer({ draw, tell: () => scene.labels[player.frame], name: "Step" });
   const root = make("div", { class: "lab-part card vector-field", role: "group", "aria-label": "A vector field in the plane" },
-    make("div", { class: "board" }, make("div", { class: "stage" }, canvas, hint), make("div", { class: "side" }, legend, tools)),
-    make("div", { class: "player" }, player.button, player.slider, caption, note), player.status, heard);
+    make("div", { class: "main" }, make("div", { class: "stage" }, canvas, hint),
+      make("div", { class: "player" }, player.button, player.slider, caption, note)),
+    make("div", { class: "side" }, legend, tools), player.status, heard);
   el.replaceChildren(root);
 
   function draw(frame) {

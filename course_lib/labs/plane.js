@@ -102,12 +102,13 @@ function arrow(shafts, heads, x, y, dx, dy) {
   heads.closePath();
 }
 
-// Strong where noisy data can be, faint where nothing ever comes. `hollow` heads tell a second field from the first.
-function drawArrows(pen, place, scene, frame, { arrows }, { likely }, colour, { hollow, wide }) {
+// Strong where noisy data can be, faint where nothing ever comes. The heads of a `second` field are hollow; a `force` is
+// wide, and stands at every other place only, so that the field that it is a part of can be seen between.
+function drawArrows(pen, place, scene, frame, { arrows }, { likely }, colour, role) {
   const { side, cell, limit } = scene;
   const groups = Array.from({ length: SHADES }, () => [new Path2D(), new Path2D()]);
   const scale = place(1, 0)[0] - place(0, 0)[0];
-  for (let i = 0; i < side * side; i += 1) {
+  for (let i = 0; i < side * side; i += role === "force" ? 2 : 1) {
     const [wx, wy] = [(i % side + 1) * cell - limit, (Math.floor(i / side) + 1) * cell - limit];
     const pixel = (value) => Math.floor(((value + limit) / (2 * limit)) * CLOUD_SIDE);
     const here = likely[(CLOUD_SIDE - 1 - pixel(wy)) * CLOUD_SIDE + pixel(wx)];
@@ -119,9 +120,9 @@ function drawArrows(pen, place, scene, frame, { arrows }, { likely }, colour, { 
   }
   groups.forEach(([shafts, heads], shade) => {
     pen.strokeStyle = pen.fillStyle = ink(colour, 0.22 + (0.78 * shade) / (SHADES - 1));
-    pen.lineWidth = wide ? 2 : 1.25;
+    pen.lineWidth = role === "force" ? 2 : 1.25;
     pen.stroke(shafts);
-    if (!hollow) return pen.fill(heads);
+    if (role !== "second") return pen.fill(heads);
     pen.lineWidth = 1;
     pen.stroke(heads);
   });
@@ -196,9 +197,7 @@ function drawPlane(pen, size, scene, frame, see, inks, { stale = false, cross = 
   if (!stale) {
     scene.layers.forEach((layer, i) => {
       const role = layerRole(layer, i);
-      if (see[role]) {
-        drawArrows(pen, place, scene, frame, layer, cloud, inks[role], { hollow: role === "second", wide: role === "force" });
-      }
+      if (see[role]) drawArrows(pen, place, scene, frame, layer, cloud, inks[role], role);
     });
     if (see.trails) drawTrails(pen, place, scene, frame, inks);
     if (see.particles) drawParticles(pen, place, scene, frame, inks, Math.max(2.6, size / 140));
