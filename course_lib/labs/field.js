@@ -35,6 +35,7 @@ function render({ model, el }) {
   let stale = false; // whether the drawing has changed since the kernel's answer
   let cross = [0, 0];
   let brush = 0;
+  let repaint = 0; // the frame for which a repaint in the theme's new colours is asked
 
   const canvas = control("canvas", { role: "img", ...(still ? {} : { tabindex: 0 }) });
   const hint = make("div", { class: "hint", "aria-hidden": "true" }, "Draw here");
@@ -88,13 +89,14 @@ function render({ model, el }) {
     const byKey = document.activeElement === canvas && canvas.matches(":focus-visible");
     drawPlane(pen, size, shown, frame, see, inks, { stale, cross: byKey ? cross : null });
     hint.hidden = !stale || drawn.length > 0;
-    canvas.setAttribute("aria-label", `Particles in a vector field. Data: ${stale || scene.own ? `${drawn.length} points of your own` : scene.shape}. `
+    canvas.setAttribute("aria-label", `Particles in a vector field. Data: ${stale || scene.own ? `${counted()} of your own` : scene.shape}. `
       + `Now: ${scene.labels[frame]}.`);
     caption.textContent = scene.labels[frame];
     return scene.labels[frame];
   }
 
   const redraw = () => scene && draw(player.frame);
+  const counted = () => `${drawn.length} ${drawn.length === 1 ? "point" : "points"}`;
   const ownData = () => ({ data: Float32Array.from(drawn.flatMap(([x, y]) => [x, y])), classes: Uint8Array.from(drawn, (point) => point[2]) });
 
   function load() {
@@ -129,9 +131,8 @@ function render({ model, el }) {
     redraw();
   }
 
-  // A drawing that the kernel has already had is no change to the model, but it may have been drawn anew.
   function send(words) {
-    heard.textContent = `${words} ${drawn.length} ${drawn.length === 1 ? "point" : "points"}.`;
+    heard.textContent = `${words} ${counted()}.`;
     model.set("drawn", drawn);
     model.save_changes();
   }
@@ -209,9 +210,13 @@ function render({ model, el }) {
 
   const takeDrawn = () => { if (!stroking) drawn = model.get("drawn"); };
   const sizes = new ResizeObserver(() => redraw());
-  const theme = new MutationObserver(() => { inks = null; redraw(); });
+  // JupyterLab takes the page apart for a moment when it changes its theme: look when that is over.
+  const theme = new MutationObserver(() => {
+    cancelAnimationFrame(repaint);
+    repaint = requestAnimationFrame(() => { inks = null; redraw(); });
+  });
   sizes.observe(canvas);
-  theme.observe(document.body, { attributeFilter: ["data-jp-theme-light", "data-jp-theme-name"] });
+  theme.observe(document.body, { attributeFilter: ["data-jp-theme-light", "data-jp-theme-name", "style"] });
   model.on("change:drawn", takeDrawn);
   model.on("change:shown", load);
   takeDrawn();
@@ -223,6 +228,7 @@ function render({ model, el }) {
     model.off("change:shown", load);
     sizes.disconnect();
     theme.disconnect();
+    cancelAnimationFrame(repaint);
     player.close();
     scene = null;
   };

@@ -105,7 +105,7 @@ def field(shape: str = "moons", denoiser: str = "exact", scheduler: str = "ddim"
     """Watch a field of arrows carry noise to data in the plane; draw data of your own on the picture.
 
     The arguments are what the controls stand on at first, as in `plane.Request`: shape "ring", "moons", "spiral",
-    "squares", "face", or "your own" with `drawn`, points (x, y, class 0 or 1) at most 2.6 from the middle in each direction; denoiser "exact",
-    "learned" (a network trained on the spot in a few seconds) or "both". Raises CourseError on anything else.
+    "squares", "face", or "your own" with `drawn`, points (x, y, class 0 or 1) with x and y from -2.6 to 2.6; denoiser
+    "exact", "learned" (a network trained on the spot in a few seconds) or "both". Raises CourseError on anything else.
     """
     return FieldLab(Request(shape, denoiser, schedule, scheduler, steps, eta, towards, guidance, seed, drawn))
