@@ -177,8 +177,12 @@ function drawCross(pen, [x, y], size, inks) {
   pen.strokeStyle = ink(inks.ink, 0.75);
   pen.lineWidth = 1;
   pen.setLineDash([4, 4]);
-  pen.strokeRect(x, -2, 0, size + 4);
-  pen.strokeRect(-2, y, size + 4, 0);
+  pen.beginPath();
+  pen.moveTo(x, 0);
+  pen.lineTo(x, size);
+  pen.moveTo(0, y);
+  pen.lineTo(size, y);
+  pen.stroke();
   pen.setLineDash([]);
   pen.lineWidth = 2;
   pen.beginPath();

@@ -96,7 +96,7 @@ function render({ model, el }) {
       canvases = heads.map((head, i) => part((i % columns) * (side[0] + gap), Math.floor(i / columns) * (side[1] + gap),
         ...side, `${shown.alt} ${head}.${texts[i] ? ` ${texts[i]}.` : ""}`));
       const fit = cells.wrap ? `repeat(auto-fit, minmax(min(112px, 45%), ${size}px))` : `repeat(${columns}, minmax(0, ${size}px))`;
-      stage.replaceChildren(make("div", { class: "cells", style: `grid-template-columns: ${fit}` },
+      stage.replaceChildren(make("div", { class: "cells", style: `grid-template-columns: ${fit}; width: ${columns * (size + 10)}px` },
         ...canvases.map(({ canvas }, i) => make("figure", {}, make("figcaption", { class: "head" }, heads[i]), canvas,
           ...(texts[i] ? [make("figcaption", { class: "text" }, texts[i])] : [])))));
     }
