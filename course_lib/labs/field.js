@@ -7,21 +7,27 @@ const FIRST_LOOK = 0.55; // the share of the frames at which the lab opens: the 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 const CLASS_NAMES = ["A", "B"];
 const SHOWABLE = {
-  particles: ["particles", true], trails: ["their trails", true], main: ["the field", true], second: ["the exact field", true],
-  force: ["extra force", true], cloud: ["noisy data at t", true], data: ["data", true],
+  particles: "particles", trails: "their trails", main: "the field", second: "the exact field", force: "extra force",
+  cloud: "noisy data at t", data: "data",
 };
+const ARROW_HELP = "An arrow: where dx/dt carries a point while t falls by 0.1; long ones are levelled off. "
+  + "A particle has the colour and the shape of the class at which it ends.";
+const DRAW_HELP = "Draw on the picture to make data of your own. By key: arrows move the cross-hair, Enter sets a "
+  + "point, Backspace takes the last back, A and B choose the class.";
 
 // A sample of each thing, for the legend: drawn as on the canvas.
 function sample(role) {
-  const isArrow = ["main", "second", "force"].includes(role);
-  const shape = {
-    particles: [make("circle", { cx: 7, cy: 8, r: 4, class: "a" }), make("path", { d: "M21 3.5l5 8.5H16z", class: "b" })],
-    trails: [make("path", { d: "M2 11C10 12 12 4 26 5", class: "line a" })],
-    cloud: [make("circle", { cx: 10, cy: 8, r: 7, class: "haze a" }), make("circle", { cx: 19, cy: 8, r: 7, class: "haze b" })],
-    data: [make("circle", { cx: 7, cy: 8, r: 3, class: "line a" }), make("path", { d: "M21 4.5l4 7H17z", class: "line b" })],
-  }[role] ?? [make("path", { d: "M2 8h18", class: `line ${role}` }),
-    make("path", { d: "M27 8l-8-3.6v7.2z", class: role === "second" ? `line ${role}` : role })];
-  return make("svg", { viewBox: "0 0 28 16", "aria-hidden": "true", class: isArrow ? "sample arrow" : "sample" }, ...shape);
+  const circle = (cx, r, kind) => make("circle", { cx, cy: 8, r, class: kind });
+  const path = (d, kind) => make("path", { d, class: kind });
+  const shapes = {
+    particles: () => [circle(7, 4, "a"), path("M21 3.5l5 8.5H16z", "b")],
+    trails: () => [path("M2 11C10 12 12 4 26 5", "line a")],
+    cloud: () => [circle(10, 7, "haze a"), circle(19, 7, "haze b")],
+    data: () => [circle(7, 3, "line a"), path("M21 4.5l4 7H17z", "line b")],
+  };
+  const arrow = () => [path("M2 8h18", `line ${role}`),
+    path("M27 8l-8-3.6v7.2z", role === "second" ? `line ${role}` : role)];
+  return make("svg", { viewBox: "0 0 28 16", "aria-hidden": "true", class: "sample" }, ...(shapes[role] ?? arrow)());
 }
 
 function render({ model, el }) {
@@ -41,28 +47,26 @@ function render({ model, el }) {
   const hint = make("div", { class: "hint", "aria-hidden": "true" }, "Draw here");
   const legend = make("div", { class: "legend", role: "group", "aria-label": "What to see" });
   const boxes = {};
-  for (const [role, [words, on]] of Object.entries(SHOWABLE)) {
-    const box = control("input", { type: "checkbox" });
-    box.checked = on;
+  for (const [role, words] of Object.entries(SHOWABLE)) {
+    const box = control("input", { type: "checkbox", checked: "" });
     box.addEventListener("change", () => redraw());
     const label = make("span", {}, words);
     boxes[role] = { box, label, row: make("label", {}, box, sample(role), label) };
     legend.append(boxes[role].row);
   }
-  legend.append(make("p", { class: "help" }, "An arrow: where dx/dt carries a point while t falls by 0.1; long ones are levelled off. "
-    + "A particle has the colour and the shape of the class at which it ends."));
+  legend.append(make("p", { class: "help" }, ARROW_HELP));
   const brushes = CLASS_NAMES.map((word, i) => {
     const radio = control("input", { type: "radio", name, value: i, "aria-label": `Draw as class ${word}` });
     radio.addEventListener("change", () => choose(i));
-    return { radio, label: make("label", { class: i ? "b" : "a" }, radio, make("span", {}, i ? "▲ " : "● ", word)) };
+    return { radio, label: make("label", { class: "ab"[i] }, radio, make("span", {}, `${"●▲"[i]} ${word}`)) };
   });
   const undo = control("button", { type: "button" }, "Undo");
   const clear = control("button", { type: "button" }, "Clear");
-  const help = make("p", { class: "help", id: unique("help") }, "Draw on the picture to make data of your own. By key: arrows move the "
-    + "cross-hair, Enter sets a point, Backspace takes the last back, A and B choose the class.");
+  const help = make("p", { class: "help", id: unique("help") }, DRAW_HELP);
+  const choice = make("div", { class: "brushes", role: "radiogroup", "aria-label": "Draw as" });
+  choice.append(...brushes.map(({ label }) => label));
   const tools = make("div", { class: "tools", role: "group", "aria-label": "Draw your own data" },
-    make("div", { class: "row" }, make("span", { class: "name" }, "Draw as"),
-      make("div", { class: "brushes", role: "radiogroup", "aria-label": "Draw as" }, ...brushes.map(({ label }) => label))),
+    make("div", { class: "row" }, make("span", { class: "name" }, "Draw as"), choice),
     make("div", { class: "row" }, undo, clear), help);
   tools.hidden = still;
   if (!still) canvas.setAttribute("aria-describedby", help.id);
@@ -70,7 +74,7 @@ function render({ model, el }) {
   const note = make("div", { class: "note" });
   const heard = make("div", { class: "unseen", role: "status", "aria-live": "polite" });
   const player = makePlayer({ draw, tell: () => scene.labels[player.frame], name: "Step" });
-  const root = make("div", { class: "lab-part card vector-field", role: "group", "aria-label": "A vector field in the plane" },
+  const root = make("div", { class: "lab-part card vector-field", role: "group", "aria-label": "A field in the plane" },
     make("div", { class: "main" }, make("div", { class: "stage" }, canvas, hint),
       make("div", { class: "player" }, player.button, player.slider, caption, note)),
     make("div", { class: "side" }, legend, tools), player.status, heard);
@@ -89,15 +93,17 @@ function render({ model, el }) {
     const byKey = document.activeElement === canvas && canvas.matches(":focus-visible");
     drawPlane(pen, size, shown, frame, see, inks, { stale, cross: byKey ? cross : null });
     hint.hidden = !stale || drawn.length > 0;
-    canvas.setAttribute("aria-label", `Particles in a vector field. Data: ${stale || scene.own ? `${counted()} of your own` : scene.shape}. `
-      + `Now: ${scene.labels[frame]}.`);
+    const data = stale || scene.own ? `${counted()} of your own` : scene.shape;
+    canvas.setAttribute("aria-label", `Particles in a vector field. Data: ${data}. Now: ${scene.labels[frame]}.`);
     caption.textContent = scene.labels[frame];
     return scene.labels[frame];
   }
 
   const redraw = () => scene && draw(player.frame);
   const counted = () => `${drawn.length} ${drawn.length === 1 ? "point" : "points"}`;
-  const ownData = () => ({ data: Float32Array.from(drawn.flatMap(([x, y]) => [x, y])), classes: Uint8Array.from(drawn, (point) => point[2]) });
+  const ownData = () => ({
+    data: Float32Array.from(drawn.flatMap(([x, y]) => [x, y])), classes: Uint8Array.from(drawn, (point) => point[2]),
+  });
 
   function load() {
     const before = scene;

@@ -10,12 +10,14 @@ from course_lib.labs.assets import joined
 from course_lib.labs.controls import Choice, Number, Slider
 from course_lib.labs.face import LiveFace
 from course_lib.labs.plane import (DENOISERS, LARGEST_SEED, LESSONS, LIMIT, MOST_GUIDANCE, MOST_STEPS, OWN, SCHEDULES,
-                                   TOWARDS, Journey, Request, carry, compute, data_of, labels, learn, pack, summary)
-from course_lib.plots import Figure, points
+                                   SIDE, TOWARDS, Journey, Request, carry, compute, data_of, grid, learn, level_off,
+                                   pack, summary)
+from course_lib.plots import Figure, particles
 from course_lib.points import SHAPES
 from course_lib.schedulers import SCHEDULERS, find_schedule
 
 MOMENTS = 5
+SPARSE = [i for i in range(SIDE * SIDE) if i % SIDE % 2 == i // SIDE % 2 == 0]  # every other arrow, twice as long
 SHOWN_EVERY = 40  # lessons: how often the half-trained field is shown
 
 
@@ -48,6 +50,7 @@ class FieldLab(LiveFace):
             steps=Slider("Steps", request.steps, 1, MOST_STEPS),
             eta=Slider("eta (ddim)", request.eta, 0, 1, 0.1),
             guidance=Slider("Guidance", request.guidance, 0, MOST_GUIDANCE, 0.5))
+        self.box.add_class("field-lab")
         self._done(self.answer(self.controls.values, lambda: None))
         self.plane.observe(lambda _: self.draw(), "drawn")
 
@@ -56,9 +59,13 @@ class FieldLab(LiveFace):
         journey, last = self.journey, len(self.journey.times) - 1
         chosen = sorted({round(last * i / (MOMENTS - 1)) for i in range(MOMENTS)})
         clouds = {f"t = {journey.times[i]:.2f}": journey.particles[i].numpy() for i in chosen}
-        return points(clouds, f"{len(clouds)} moments of particles, blue, over the data, grey: {self.request.shape}. "
-                      "They begin as a shapeless round cloud of noise and end on the data.",
-                      background=journey.points.numpy(), limit=LIMIT)
+        layer = next(iter(journey.layers.values()))[:, SPARSE]
+        return particles(clouds, journey.fates.numpy(),
+                         f"{len(clouds)} moments of particles that arrows carry to the data, in grey: "
+                         f"{self.request.shape}. They begin as a shapeless round cloud of noise and end on the data; "
+                         "colour and shape tell at which class.",
+                         grid()[SPARSE].numpy(), [2 * level_off(layer[i]).numpy() for i in chosen],
+                         data=journey.points.numpy(), limit=LIMIT)
 
     def draw(self) -> None:
         """Take the learner's points as the data, from now on."""

@@ -102,8 +102,8 @@ function arrow(shafts, heads, x, y, dx, dy) {
   heads.closePath();
 }
 
-// Strong where noisy data can be, faint where nothing ever comes. The heads of a `second` field are hollow; a `force` is
-// wide, and stands at every other place only, so that the field that it is a part of can be seen between.
+// Strong where noisy data can be, faint where nothing ever comes. The heads of a `second` field are hollow; a `force`
+// is wide, and stands at every other place only, so that the field that it is a part of can be seen between.
 function drawArrows(pen, place, scene, frame, { arrows }, { likely }, colour, role) {
   const { side, cell, limit } = scene;
   const groups = Array.from({ length: SHADES }, () => [new Path2D(), new Path2D()]);
@@ -133,7 +133,7 @@ function drawTrails(pen, place, { particles, fates }, frame, inks) {
   pen.lineWidth = 1.5;
   for (let age = Math.min(TRAIL, frame); age > 0; age -= 1) {
     for (const isB of [0, 1]) {
-      pen.strokeStyle = ink(isB ? inks.b : inks.a, 0.6 * (1 - (age - 1) / TRAIL) ** 1.5);
+      pen.strokeStyle = ink(isB ? inks.b : inks.a, 0.65 * (1 - (age - 1) / TRAIL) ** 2);
       pen.beginPath();
       for (let k = 0; k < count; k += 1) {
         if (fates[k] !== isB) continue;
@@ -168,7 +168,9 @@ function drawData(pen, place, { data, classes }, inks) {
   for (const isB of [0, 1]) {
     pen.strokeStyle = ink(isB ? inks.b : inks.a, few ? 1 : 0.5);
     pen.beginPath();
-    classes.forEach((of, k) => of === isB && mark(pen, ...place(data[2 * k], data[2 * k + 1]), few ? 4.5 : 1.7, isB));
+    classes.forEach((of, k) => {
+      if (of === isB) mark(pen, ...place(data[2 * k], data[2 * k + 1]), few ? 4.5 : 1.7, isB);
+    });
     pen.stroke();
   }
 }
@@ -192,7 +194,8 @@ function drawCross(pen, [x, y], size, inks) {
 
 // The whole picture on a square canvas of `size` CSS pixels. see: what is to be seen; `stale` data have no field yet.
 function drawPlane(pen, size, scene, frame, see, inks, { stale = false, cross = null } = {}) {
-  const place = (x, y) => [((x + scene.limit) / (2 * scene.limit)) * size, ((scene.limit - y) / (2 * scene.limit)) * size];
+  const scale = size / (2 * scene.limit);
+  const place = (x, y) => [(x + scene.limit) * scale, (scene.limit - y) * scale];
   const cloud = density(scene, scene.alphas[frame], scene.sigmas[frame]);
   pen.lineCap = pen.lineJoin = "round";
   pen.clearRect(0, 0, size, size);
