@@ -40,6 +40,7 @@ function render({ model, el }) {
   let stroking = false;
   let stale = false; // whether the drawing has changed since the kernel's answer
   let cross = [0, 0];
+  let aiming = false; // whether the keys are on the canvas, so that the cross-hair is to be seen
   let brush = 0;
   let repaint = 0; // the frame for which a repaint in the theme's new colours is asked
 
@@ -90,8 +91,7 @@ function render({ model, el }) {
     inks ??= readInks(root);
     const see = Object.fromEntries(Object.entries(boxes).map(([role, { box }]) => [role, box.checked]));
     const shown = stale ? { ...scene, ...ownData() } : scene;
-    const byKey = document.activeElement === canvas && canvas.matches(":focus-visible");
-    drawPlane(pen, size, shown, frame, see, inks, { stale, cross: byKey ? cross : null });
+    drawPlane(pen, size, shown, frame, see, inks, { stale, cross: aiming ? cross : null });
     hint.hidden = !stale || drawn.length > 0;
     const data = stale || scene.own ? `${counted()} of your own` : scene.shape;
     canvas.setAttribute("aria-label", `Particles in a vector field. Data: ${data}. Now: ${scene.labels[frame]}.`);
@@ -161,7 +161,7 @@ function render({ model, el }) {
     if (!scene || event.button !== 0) return;
     player.stop();
     canvas.setPointerCapture(event.pointerId);
-    stroking = true;
+    [stroking, aiming] = [true, false];
     set(...placeOf(event), true);
   }
 
@@ -175,11 +175,18 @@ function render({ model, el }) {
   function end() {
     if (!stroking) return;
     stroking = false;
+    cross = drawn[drawn.length - 1].slice(0, 2);
     send("Drawn.");
+  }
+
+  function aim(now) {
+    aiming = now;
+    redraw();
   }
 
   // True if the key was one of drawing.
   function drawKey(event) {
+    aiming = true;
     if (event.key in ARROWS) {
       const far = event.shiftKey ? 5 * STEP : STEP;
       cross = cross.map((value, i) => within(value + far * ARROWS[event.key][i]));
@@ -201,7 +208,8 @@ function render({ model, el }) {
     canvas.addEventListener("pointerdown", begin);
     canvas.addEventListener("pointermove", move);
     for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, end);
-    for (const name of ["focus", "blur"]) canvas.addEventListener(name, redraw);
+    canvas.addEventListener("focus", () => aim(canvas.matches(":focus-visible")));
+    canvas.addEventListener("blur", () => aim(false));
     undo.addEventListener("click", () => takeBack(strokes.pop() ?? 1));
     clear.addEventListener("click", () => { strokes = []; takeBack(drawn.length); });
   }
