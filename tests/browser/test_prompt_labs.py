@@ -18,14 +18,10 @@ wall_lab = importlib.import_module("course_lib.labs.shared_space")  # labs.share
 PAGES = 14
 SENTENCE = "a red boat"
 CELLS = (f"""\
-import torch
 from course_lib import labs
-from course_lib.models import vae_from, weights_for
 from course_lib.pages import held_out
 
 labs.shared_space({SENTENCE!r}, pages=held_out({PAGES}))
-""", """\
-labs.latent(vae_from(*weights_for("vae"), torch.device("cpu")), channel=0, place=(6, 9))
 """, """\
 labs.guidance("a red house", seeds=[1], scales=(0, 1, 6), steps=2)
 """)
@@ -43,7 +39,7 @@ OUTSIDE = """output => {
 
 @pytest.fixture(scope="module")
 def page(chrome, lab):
-    """A page on which the three labs stand, one under the other."""
+    """A page on which both labs stand, one under the other."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in CELLS])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
     nbformat.write(notebook, lab.folder / "prompt_labs.ipynb")
@@ -53,7 +49,7 @@ def page(chrome, lab):
     lab.run_all(page, "prompt_labs.ipynb")
     page.wait_for_function(RUN)
     page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
-    page.locator(".scrubber canvas[aria-label]").nth(1).wait_for()
+    page.locator(".scrubber canvas[aria-label]").wait_for()
     yield page
     context.close()
 
@@ -134,39 +130,8 @@ def test_a_word_that_was_never_taught_is_told_and_the_wall_stays(wall):
     assert wall.said.inner_text().strip() == ""
 
 
-def test_another_channel_or_place_changes_what_is_decoded(page):
-    output = part(page, 1)
-    canvas, slider, caption = (output.locator(name) for name in ("canvas", ".scrubber input[type=range]", ".caption"))
-
-    def pictures() -> tuple[str, str]:
-        """Where nothing is added, and where most is."""
-        slider.focus()
-        shown = []
-        for frame in ("10", "20"):
-            slider.fill(frame)
-            shown.append(canvas.evaluate(CANVAS))
-        return tuple(shown)
-
-    def after(change) -> tuple[str, str]:
-        old = canvas.evaluate(CANVAS)
-        change()
-        page.wait_for_function(f"([canvas, old]) => ({CANVAS})(canvas) !== old", arg=[canvas.element_handle(), old])
-        return pictures()
-
-    plain, poked = pictures()
-    assert caption.inner_text().startswith("+4.0") and plain != poked
-    seen = {poked}
-    rows, columns = output.locator(".noUi-handle").nth(0), output.locator(".noUi-handle").nth(1)
-    for change in (lambda: output.locator("select").select_option("2"), lambda: rows.press("PageUp"),
-                   lambda: columns.press("Home"), lambda: output.get_by_label("The whole channel").check()):
-        still, other = after(change)
-        assert still == plain and other not in seen  # it is the same page that is poked otherwise
-        seen.add(other)
-    assert output.locator(".slider[disabled]").count() == 2  # no row, no column when the whole channel is pushed
-
-
 def test_the_guidance_slider_moves_the_picture(page):
-    output = part(page, 2)
+    output = part(page, 1)
     canvas, slider, caption = (output.locator(name) for name in ("canvas", "input[type=range]", ".caption"))
     assert caption.inner_text().startswith("guidance 1 ·")
     heights, shown = [], set()
