@@ -207,7 +207,7 @@ function render({ model, el }) {
   if (!still) {
     canvas.addEventListener("pointerdown", begin);
     canvas.addEventListener("pointermove", move);
-    for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, end);
+    for (const kind of ["pointerup", "pointercancel"]) canvas.addEventListener(kind, end);
     canvas.addEventListener("focus", () => aim(canvas.matches(":focus-visible")));
     canvas.addEventListener("blur", () => aim(false));
     undo.addEventListener("click", () => takeBack(strokes.pop() ?? 1));
