@@ -13,7 +13,7 @@ from PIL import Image, ImageColor
 
 from course_lib import labs, plots
 from course_lib.labs.noise import CHOICES, LEVELS, compute
-from course_lib.labs.scrubber import Scrubber, film_strip, sprite_sheet
+from course_lib.labs.scrubber import Scrubber, film_strip, parts_of, sprite_sheet
 from course_lib.labs.trajectory import MOST_FRAMES
 from course_lib.labs.upload import Upload
 from course_lib.pictures import tile, to_uint8
@@ -218,6 +218,25 @@ def test_five_moments_cells_and_a_note_are_sent_as_they_were_given():
     assert shown["strip"] == [0, 12, 25, 38, 50] and shown["cells"] == cells and shown["note"] == "40 evaluations"
     assert Scrubber({"a": flat_frames(3)}, labels_for(3), "One.", strip=True).shown["strip"] == [0, 1, 2]
     assert Scrubber({"a": flat_frames(3)}, labels_for(3), "One.").shown["strip"] == []
+
+
+def test_without_widgets_pictures_side_by_side_stand_with_their_words():
+    pages = [np.full((16, 16, 3), value, np.uint8) for value in (0, 90, 180)]
+    frames = np.stack([tile(pages, columns=2)] * 2)
+    cells = {"columns": 2, "gap": 2, "heads": ["one", "two", "three"], "texts": ["", "a house", ""], "wrap": True}
+    assert all(np.array_equal(part, page) for part, page in zip(parts_of(frames[1], cells), pages))
+    figure = Scrubber({"picture": frames}, ["0", "1"], "Three.", cells=cells).strip
+    assert "one; two; three" in figure.alt and "1." in figure.alt
+    colours = {colour for _, colour in figure.image.convert("RGB").getcolors(100_000)}
+    assert {(90, 90, 90), (180, 180, 180)} <= colours
+
+
+def test_without_widgets_views_to_be_compared_are_all_shown():
+    views = {name: flat_frames(3) + shift for shift, name in enumerate(("the guess", "red", "house"))}
+    figure = Scrubber(views, labels_for(3), "Words.", hover=True, start=1).strip
+    assert "the guess, red, house" in figure.alt and "step 1 of 2" in figure.alt
+    colours = {colour for _, colour in figure.image.convert("RGB").getcolors(100_000)}
+    assert {tuple(frames[1, 0, 0].tolist()) for frames in views.values()} <= colours
 
 
 def test_the_noise_lab_refuses_in_a_sentence():
