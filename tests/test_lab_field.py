@@ -157,7 +157,7 @@ def test_a_learned_field_comes_near_the_exact_one():
 def test_both_fields_are_compared_where_the_particles_are(few_lessons):
     journey = compute(Request(denoiser="both", steps=4))
     assert list(journey.layers) == ["learned", "exact"] and len(journey.gaps) == 4
-    assert re.search(r"the guesses are [0-9.]+ apart$", labels(journey)[1]) and "apart" not in labels(journey)[4]
+    assert re.search(r" · guesses [0-9.]+ apart$", labels(journey)[1]) and "apart" not in labels(journey)[4]
     learned = compute(Request(denoiser="learned", steps=4))
     assert torch.equal(learned.particles, journey.particles) and list(learned.layers) == ["learned"]
     assert compute(Request(steps=4)).gaps == []
@@ -239,6 +239,7 @@ def test_drawing_makes_the_points_the_data():
     assert lab.controls.values["shape"] == OWN and lab.plane.shown["own"] and len(lab.plane.shown["classes"]) == 3
     lab.plane.drawn = [list(point) for point in DRAWN[:1]]
     assert lab.live.wait(60) and len(lab.plane.shown["classes"]) == 1
+    assert labs.field(OWN, drawn=DRAWN, steps=2).plane.drawn == [list(point) for point in DRAWN]
     lab.plane.drawn = []
     assert lab.live.wait(60) and "no points of your own yet" in lab.controls.message
     lab.close()

@@ -146,6 +146,10 @@ function render({ model, el }) {
   function takeBack(count) {
     if (!drawn.length || !(stale || scene.own)) return;
     drawn = drawn.slice(0, -count);
+    for (let left = count; left > 0 && strokes.length; left -= 1) {
+      strokes[strokes.length - 1] -= 1;
+      if (!strokes[strokes.length - 1]) strokes.pop();
+    }
     stale = true;
     redraw();
     send("Taken back.");
@@ -207,11 +211,11 @@ function render({ model, el }) {
   if (!still) {
     canvas.addEventListener("pointerdown", begin);
     canvas.addEventListener("pointermove", move);
-    for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, end);
+    for (const kind of ["pointerup", "pointercancel"]) canvas.addEventListener(kind, end);
     canvas.addEventListener("focus", () => aim(canvas.matches(":focus-visible")));
     canvas.addEventListener("blur", () => aim(false));
-    undo.addEventListener("click", () => takeBack(strokes.pop() ?? 1));
-    clear.addEventListener("click", () => { strokes = []; takeBack(drawn.length); });
+    undo.addEventListener("click", () => takeBack(strokes[strokes.length - 1] ?? 1));
+    clear.addEventListener("click", () => takeBack(drawn.length));
   }
   root.addEventListener("keydown", (event) => {
     if (!scene || event.ctrlKey || event.metaKey || event.altKey) return;

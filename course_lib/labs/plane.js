@@ -166,7 +166,7 @@ function drawData(pen, place, { data, classes }, inks) {
   const few = classes.length <= FEW;
   pen.lineWidth = few ? 1.75 : 1;
   for (const isB of [0, 1]) {
-    pen.strokeStyle = ink(isB ? inks.b : inks.a, few ? 1 : 0.5);
+    pen.strokeStyle = ink(isB ? inks.b : inks.a, few ? 1 : 0.8);
     pen.beginPath();
     classes.forEach((of, k) => {
       if (of === isB) mark(pen, ...place(data[2 * k], data[2 * k + 1]), few ? 4.5 : 1.7, isB);

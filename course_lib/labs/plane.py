@@ -273,7 +273,7 @@ def labels(journey: Journey) -> list[str]:
         alpha, sigma = journey.schedule.alpha(t), journey.schedule.sigma(t)
         said.append(f"step {i} of {last} · noise level t = {t:.2f} ({alpha**2 / (alpha**2 + sigma**2):.0%} data)")
         if i < len(journey.gaps):
-            said[i] += f" · the guesses are {journey.gaps[i]:.2f} apart"
+            said[i] += f" · guesses {journey.gaps[i]:.2f} apart"
     return said
 
 

@@ -132,7 +132,7 @@ def test_both_fields_and_the_force_have_arrows_of_their_own(hands):
     hands.ready()
     hands.slider.focus()
     hands.page.keyboard.press("Home")
-    assert "the guesses are 0." in hands.caption.inner_text()
+    assert " · guesses 0." in hands.caption.inner_text()
     hands.field.select_option("exact")
     hands.controls.locator("select").nth(4).select_option("none")
     legend.get_by_text("extra force").wait_for(state="hidden")
@@ -175,12 +175,14 @@ def test_points_are_set_by_key(hands):
     hands.wait_for_words("Data: 1 point of your own")
     heard = hands.root.locator("> [role=status]").last
     assert heard.inner_text() == "Point B at 1.5, -1.5. 1 point."  # the cross-hair was where the pointer drew last
-    hands.note.filter(has_text="0% end at class A").wait_for()
+    hands.note.filter(has_text="; 0% end at class A").wait_for()
     for key in ("a", "Shift+ArrowRight", "Enter"):
         page.keyboard.press(key)
     hands.wait_for_words("Data: 2 points of your own")
+    hands.note.filter(has_not_text="; 0% end at class A").wait_for()
     page.keyboard.press("Backspace")
     hands.wait_for_words("Data: 1 point of your own")
+    hands.note.filter(has_text="; 0% end at class A").wait_for()
     assert page.evaluate(CELLS) == cells and len(cells) == 1
     hands.ready()
     assert hands.said.inner_text().strip() in ("", "Guidance does nothing without a class: choose one to pull towards.")
