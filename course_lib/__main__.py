@@ -1,10 +1,11 @@
-"""The commands: `python -m course_lib {generate,train,evaluate,bench,notebooks}`; each explains itself with --help."""
+"""The commands: `python -m course_lib {generate,train,evaluate,bench,notebooks,site}`; each has its --help."""
 
 import argparse
 import json
 import math
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +155,22 @@ def run_notebooks(options: argparse.Namespace) -> None:
         print(f"{path.name}: {seconds:.0f} s, {path.stat().st_size / 1000:.0f} KB", flush=True)
 
 
+def run_site(options: argparse.Namespace) -> None:
+    from course_lib import notebooks
+    from course_lib.runtime import CourseError
+
+    try:
+        from course_lib.site import export_site
+    except ModuleNotFoundError as error:
+        raise CourseError(f"To export the course, {error.name} is needed: pip install -e '.[lab]'") from None
+    paths = options.paths or sorted(notebooks.FOLDER.glob("*.ipynb"))
+    run = partial(notebooks.run_notebook, widgets=True)
+    for page, seconds, size in export_site(paths, options.out, notebooks.read, run):
+        print(f"{page}: {seconds:.0f} s, {size / 1000:.0f} KB", flush=True)
+    size = sum(path.stat().st_size for path in options.out.iterdir())
+    print(f"Open {options.out / 'index.html'}: {len(paths)} chapters, {size / 1e6:.1f} MB; it needs no network.")
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m course_lib", description="Noise to Image, from the command line.")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
@@ -209,6 +226,11 @@ def parser() -> argparse.ArgumentParser:
     notebooks = commands.add_parser("notebooks", help="run chapters from clean kernels and keep their outputs")
     notebooks.add_argument("paths", nargs="*", type=Path, help="which (default: all of notebooks/)")
     notebooks.set_defaults(run=run_notebooks)
+
+    site = commands.add_parser("site", help="export the course as pages that can be scrubbed without Python")
+    site.add_argument("paths", nargs="*", type=Path, help="which chapters (default: all of notebooks/)")
+    site.add_argument("--out", type=Path, default=Path("site"), help="the folder to make (default site)")
+    site.set_defaults(run=run_site)
     return top
 
 

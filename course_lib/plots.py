@@ -155,6 +155,23 @@ def field(starts: np.ndarray, arrows: Mapping[str, np.ndarray], alt: str, data: 
     return Figure.of_canvas(canvas, alt)
 
 
+def particles(clouds: Mapping[str, np.ndarray], kinds: np.ndarray, alt: str, starts: np.ndarray,
+              arrows: Sequence[np.ndarray], data: np.ndarray | None = None, columns: int = 5, inches: float = 1.9,
+              limit: float = 3.0) -> Figure:
+    """Panels of points (N, 2), one a name, each with the colour and the shape of its kind, (N,) of 0 to 5; over data
+    and `arrows`, (M, 2) a panel, from `starts` (M, 2), in grey."""
+    canvas, panels = _panels(clouds, columns, inches, limit)
+    for (axis, cloud), arrow in zip(panels, arrows, strict=True):
+        if data is not None:
+            axis.scatter(*np.asarray(data).T, s=2, color="#BBBBBB", linewidths=0)
+        axis.quiver(*np.asarray(starts).T, *np.asarray(arrow).T, color="#8A8A8A", angles="xy", scale_units="xy",
+                    scale=1, width=0.007, minlength=0)
+        for kind in np.unique(kinds):
+            axis.scatter(*np.asarray(cloud)[kinds == kind].T, s=7, color=COLOURS[kind], marker="o^sDvP"[kind],
+                         edgecolors=PAPER, linewidths=0.3, zorder=3)
+    return Figure.of_canvas(canvas, alt)
+
+
 def heatmaps(panels: Mapping[str, np.ndarray], alt: str, rows: Sequence[str] = (), columns: Sequence[str] = (),
              limits: tuple[float, float] | None = None, inches: float = 2.6) -> Figure:
     """Tables (N, M) as squares, the larger the lighter, side by side under their names and all on one scale.

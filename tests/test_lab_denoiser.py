@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from lab_parts import change, unpack
 from torch import nn
 
 from course_lib.denoiser import Denoiser
@@ -71,7 +72,29 @@ def test_bad_input_is_told_in_a_sentence(picture, given, words):
         compute(Denoiser(Constant(0.0), SCHEDULES["cosine"], "v"), **({"picture": picture} | given))
 
 
-def test_the_face_is_a_scrubber_with_a_strip(picture):
-    shown = lab(Denoiser(Constant(0.0), SCHEDULES["cosine"], "v"), picture, levels=5)
-    data, _ = shown._repr_mimebundle_()
-    assert "image/png" in data and "from t = 0.02" in shown.strip.alt and "to t = 1.00" in shown.strip.alt
+def test_the_curve_is_the_error_beside_that_of_the_last_guess(picture):
+    shown = compute(Denoiser(Constant(0.2), SCHEDULES["flow"], "v"), picture, levels=4)
+    own, blur = shown["curve"]["lines"].values()
+    assert [f"{error:.2f}" for error in own] == [label.split("off by ")[1] for label in shown["labels"]]
+    assert blur == [own[-1]] * 4 and own[0] < own[-1] <= shown["curve"]["range"][1]
+
+
+def test_the_face_goes_on_with_another_noise_and_another_picture(picture):
+    denoise = Denoiser(Constant(0.0), SCHEDULES["cosine"], "v")
+    shown = lab(denoise, torch.stack([picture, -picture]), levels=5)
+    data = shown._repr_mimebundle_()
+    assert "image/png" in data and "from t = 0.02" in shown.figure.alt and "to t = 1.00" in shown.figure.alt
+    change(shown, number=2, seed=4)
+    wanted = compute(denoise, -picture, 5, 4)["views"]
+    for view, frames in enumerate(wanted.values()):
+        assert np.abs(unpack(shown.scrubber.shown, view).astype(int) - frames).max() <= 1
+    kept = shown.scrubber.shown
+    change(shown, number=3)
+    assert "from 1 to 2" in shown.controls.message and shown.scrubber.shown is kept
+
+
+def test_one_picture_has_no_number_to_choose(picture):
+    assert list(lab(Denoiser(Constant(0.0), SCHEDULES["cosine"], "v"), picture, levels=3).controls.values) == ["seed"]
+    for nothing in (torch.zeros(0, 3, 16, 16), np.zeros((3, 16, 16))):
+        with pytest.raises(CourseError, match="a picture"):
+            lab(Denoiser(Constant(0.0), SCHEDULES["cosine"], "v"), nothing)

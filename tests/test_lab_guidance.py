@@ -1,92 +1,86 @@
-"""The guidance lab's frames are what `generate` paints at the scales that its labels name."""
+"""The guidance lab's pictures are what `generate` paints at their scales, and the oracle's words are its own."""
 
+import importlib
 import math
 
 import numpy as np
 import pytest
 import torch
+from lab_parts import change
+from small_models import random_weights, small_text_to_image
 
-from course_lib.denoiser import Denoiser
-from course_lib.labs import guidance as lab
-from course_lib.labs.guidance import compute, fit_to_prompt, lower_edge
+from course_lib import labs
+from course_lib.evaluation import read
+from course_lib.oracle import Oracle, OracleSettings
 from course_lib.pictures import to_tensor
-from course_lib.pipeline import TextToImage, generate
+from course_lib.pipeline import generate
 from course_lib.runtime import CourseError
-from course_lib.schedulers import SCHEDULES
-from course_lib.text import SharedSpace, TextSettings
 from course_lib.tokenizer import tokenize
-from course_lib.unet import UNet, UNetSettings
-from course_lib.vae import VAE, VAESettings
 
+lab = importlib.import_module("course_lib.labs.guidance")  # labs.guidance is the function
 pytestmark = pytest.mark.usefixtures("one_thread")
 PROMPT = "a red house at night"
 
 
 @pytest.fixture(scope="module")
-def model() -> TextToImage:
-    """Small, with random weights everywhere, so that a prompt makes a difference."""
-    torch.manual_seed(0)
-    space = SharedSpace(TextSettings(width=32, depth=1, heads=2, shared=16, picture=(8, 8, 16))).eval()
-    network = UNet(UNetSettings(picture=4, patch=2, channels=(32,), attention=(True,), words=32, pooled=32)).eval()
-    vae = VAE(VAESettings(encoder=16, decoder=(16, 16), blocks=1)).eval()
-    for part in (space, network, vae):
-        for parameter in part.requires_grad_(False).parameters():
-            if not parameter.any():
-                parameter.normal_(std=0.1)
-    return TextToImage(Denoiser(network, SCHEDULES["cosine"]), space, vae)
+def model():
+    return small_text_to_image()
 
 
-def test_each_frame_shows_every_seed_at_its_scale(model):
-    shown = compute(PROMPT, seeds=(4, 9), scales=(0, 1, 5), steps=3, model=model)
-    frames = shown["views"]["picture"]
-    assert frames.shape == (3, 64, 130, 3) and frames.dtype == np.uint8  # two pictures and the gap between them
-    for frame, scale in zip(frames, (0, 1, 5)):
-        for left, seed in ((0, 4), (66, 9)):
-            alone = generate(PROMPT, seed, steps=3, guidance=scale, model=model).picture
-            assert np.abs(frame[:, left:left + 64].astype(int) - alone).max() <= 1
-    assert np.abs(frames[0].astype(int) - frames[2]).max() > 10, "the scale changes nothing"
+@pytest.fixture(scope="module")
+def oracle():
+    return random_weights(Oracle(OracleSettings()))
 
 
-def test_without_guidance_the_frame_is_that_of_no_prompt(model):
-    frames = compute(PROMPT, seeds=[4], scales=[0], steps=3, model=model)["views"]["picture"]
-    assert np.abs(frames[0].astype(int) - generate("", 4, steps=3, guidance=1, model=model).picture).max() <= 1
+def test_the_last_frame_shows_one_seed_at_every_scale(model, oracle):
+    shown = lab.compute(PROMPT, 4, scales=(0, 1, 5), steps=3, model=model, oracle=oracle)
+    frames = shown["views"]["noisy picture"]
+    assert frames.shape == (4, 64, 3 * 66 - 2, 3) and frames.dtype == np.uint8
+    for left, scale in zip((0, 66, 132), (0, 1, 5)):
+        alone = generate(PROMPT, 4, steps=3, guidance=scale, model=model)
+        assert np.array_equal(frames[-1][:, left:left + 64], alone.picture)
+        assert np.array_equal(frames[1][:, left:left + 64], model.decode(alone.trajectory[1].x)[0])
+    assert (frames[0][:, :64] == frames[0][:, 66:130]).all(), "they start from one noise"
+    unprompted = generate("", 4, steps=3, guidance=1, model=model).picture
+    assert np.abs(frames[-1][:, :64].astype(int) - unprompted).max() <= 1
+    heads = shown["cells"]["heads"]
+    assert heads[0].startswith("guidance 0 · no prompt") and heads[1].endswith("off") and heads[2] == "guidance 5"
 
 
-def test_labels_say_the_scale(model):
-    labels = compute(PROMPT, seeds=[0], scales=(0, 1, 1.5, 12), steps=1, model=model)["labels"]
-    assert [label.split(" · ")[0] for label in labels] == ["guidance 0", "guidance 1", "guidance 1.5", "guidance 12"]
-    assert "ignored" in labels[0] and "off" in labels[1]
-
-
-def test_the_curve_is_the_mean_cosine_with_the_prompt(model):
-    shown = compute(PROMPT, seeds=(1, 2), scales=(0, 4), steps=2, model=model)
-    made = generate(PROMPT, (1, 2), steps=2, guidance=4, model=model).pictures
+def test_under_each_picture_stand_the_oracles_reading_and_the_fit(model, oracle):
+    texts = lab.compute(PROMPT, 4, scales=(1, 4), steps=2, model=model, oracle=oracle)["cells"]["texts"]
+    made = np.concatenate([generate(PROMPT, 4, steps=2, guidance=w, model=model).pictures for w in (1, 4)])
     words, pictures = model.space.embed_text(tokenize([PROMPT])), model.space.embed_pictures(to_tensor(made))
-    wanted = torch.nn.functional.cosine_similarity(words, pictures).mean().item()
-    assert shown["curve"]["y"][1] == pytest.approx(wanted, abs=1e-4)
-    assert fit_to_prompt(PROMPT, made, model) == pytest.approx(wanted, abs=1e-4)
-    low, high = shown["curve"]["range"]
-    assert low <= min(shown["curve"]["y"]) and max(shown["curve"]["y"]) <= high
+    wanted = torch.nn.functional.cosine_similarity(words, pictures).tolist()
+    reading = read(oracle, made)
+    for i, text in enumerate(texts):
+        said, fit = text.split("\nfit ")
+        assert said == lab.in_words(reading.describe(i))
+        assert float(fit.replace("−", "-")) == pytest.approx(wanted[i], abs=6e-3)
 
 
-@pytest.mark.parametrize("fits, low", [([0.2, 0.9], 0), ([-0.0871674, 0.5], -0.25), ([0.1, -0.25], -0.25),
-                                       ([-0.26, -0.3], -0.5)])
-def test_the_curve_begins_at_a_number_that_fits_beside_it(fits, low):
-    assert lower_edge(fits) == low
+def test_a_reading_in_words():
+    said = {"time": "night", "land": "snow", "weather": "clear", "sky": "nothing", "left": "small red house"}
+    assert lab.in_words(said) == "small red house (left) · night, snow, clear"
+    assert lab.in_words(said | {"right": "large blue cat", "sky": "moon"}) == (
+        "small red house (left), large blue cat (right) · night, snow, clear, moon")
+    assert lab.in_words({key: said[key] for key in ("time", "land", "weather", "sky")}).startswith("no thing · ")
 
 
 @pytest.mark.parametrize("given, words", [
     ({"prompt": ["a cat", "a car"]}, "one prompt"), ({"scales": ()}, "at least one guidance scale"),
-    ({"scales": (1, math.nan)}, "finite number"), ({"seeds": ()}, "at least one seed"), ({"seeds": (-1,)}, "The seed"),
-    ({"steps": 0}, "number of steps")])
-def test_bad_input_is_told_in_a_sentence(model, given, words):
+    ({"scales": (1, math.nan)}, "finite number"), ({"seed": -1}, "The seed"), ({"steps": 0}, "number of steps")])
+def test_bad_input_is_told_in_a_sentence(model, oracle, given, words):
     with pytest.raises(CourseError, match=words):
-        compute(**({"prompt": PROMPT, "seeds": [0], "scales": [2], "steps": 2, "model": model} | given))
+        lab.compute(**({"prompt": PROMPT, "scales": [2], "steps": 2, "model": model, "oracle": oracle} | given))
 
 
-def test_the_face_opens_where_guidance_is_off(model):
-    shown = lab(PROMPT, seeds=(1,), scales=(0, 0.5, 1, 2), steps=1, model=model)
-    assert shown.shown["start"] == 2 and shown.shown["curve"]["label"].startswith("How near")
-    data, _ = shown._repr_mimebundle_()
-    assert "image/png" in data and "from guidance 0" in shown.strip.alt and "to guidance 2" in shown.strip.alt
-    assert lab(PROMPT, seeds=(1,), scales=(3, 2), steps=1, model=model).shown["start"] == 0
+def test_the_lab_follows_what_is_typed(model, oracle):
+    face = labs.guidance(PROMPT, scales=(0, 2), steps=2, model=model, oracle=oracle)
+    before = face.scrubber.shown
+    change(face, prompt="a blue boat", seed=9)
+    assert face.scrubber.shown["sheets"] != before["sheets"] and "a blue boat" in face.scrubber.shown["alt"]
+    kept = face.scrubber.shown
+    change(face, seed="")
+    assert face.controls.wrong and "The seed" in face.controls.message and face.scrubber.shown is kept
+    assert "image/png" in face._repr_mimebundle_()

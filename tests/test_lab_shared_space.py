@@ -7,6 +7,7 @@ import io
 import numpy as np
 import pytest
 import torch
+from lab_parts import change
 from PIL import Image
 from torch.nn import functional as F
 
@@ -98,15 +99,15 @@ def test_the_star_moves(space, wall):
 def test_the_face_follows_the_text_and_survives_nonsense(space, pages):
     shown = labs.shared_space("a house", space, pages)
     before = shown.view.value
-    shown.text.value = "a boat <b>at night"
+    change(shown, sentence="a boat <b>at night")
     assert shown.view.value != before and "a boat &lt;b&gt;at night" in shown.view.value
     kept = shown.view.value
-    shown.text.value = "gl"
-    assert shown.view.value == kept and "None of these words" in shown.said.value
-    shown.text.value = "a shiny <house>"
-    assert "never taught" in shown.said.value and "<house>" not in shown.said.value
-    shown.text.value = "a house"
-    assert shown.view.value == before and "taught" not in shown.said.value
+    change(shown, sentence="gl")
+    assert shown.view.value == kept and shown.controls.wrong and "None of these words" in shown.controls.message
+    change(shown, sentence="a shiny <house>")
+    assert not shown.controls.wrong and "never taught" in shown.controls.message
+    change(shown, sentence="a house")
+    assert shown.view.value == before and not shown.controls.message
 
 
 def test_there_is_a_picture_with_words_where_there_are_no_widgets(space, pages):

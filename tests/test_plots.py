@@ -77,6 +77,19 @@ def test_every_panel_has_its_dots_and_its_arrows():
     assert has_colour(plots.curves([1, 2], {"a": [1, 2]}, alt="a line")._repr_mimebundle_(), colour[0])
 
 
+def test_particles_of_two_kinds_stand_over_arrows_and_data():
+    cloud = np.random.default_rng(0).uniform(-3, 3, (60, 2))
+
+    def figure(kinds):
+        return plots.particles({"t": cloud}, np.array(kinds), "particles", cloud[:9], [1 - cloud[:9]], inches=4)
+
+    bundle = figure([0, 1] * 30)._repr_mimebundle_()
+    assert has_colour(bundle, plots.COLOURS[0]) and has_colour(bundle, plots.COLOURS[1])
+    assert has_colour(bundle, "#8A8A8A") and not has_colour(figure([0] * 60)._repr_mimebundle_(), plots.COLOURS[1])
+    with pytest.raises(ValueError):
+        plots.particles({"t": cloud, "s": cloud}, np.zeros(60, int), "particles", cloud, [cloud])
+
+
 @pytest.mark.parametrize("log_x", [False, True])
 def test_a_larger_value_has_a_longer_bar_below_the_one_before(log_x):
     figure = plots.bars({"small": 10, "large": 1000}, alt="bars", log_x=log_x)

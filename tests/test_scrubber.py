@@ -8,11 +8,13 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import torch
+from lab_parts import change, unpack
 from PIL import Image, ImageColor
 
 from course_lib import labs, plots
 from course_lib.labs.noise import CHOICES, LEVELS, compute
-from course_lib.labs.scrubber import Scrubber, film_strip, sprite_sheet
+from course_lib.labs.scrubber import Scrubber, film_strip, parts_of, sprite_sheet
+from course_lib.labs.trajectory import MOST_FRAMES
 from course_lib.labs.upload import Upload
 from course_lib.pictures import tile, to_uint8
 from course_lib.runtime import CourseError
@@ -33,14 +35,6 @@ def noisy_frames(count: int, size: int, seed: int = 0) -> np.ndarray:
 
 def labels_for(count: int) -> list[str]:
     return [f"step {i} of {count - 1}" for i in range(count)]
-
-
-def unpack(shown: dict, view: int) -> np.ndarray:
-    """All frames of a view, cut out of its sheet as the browser does it."""
-    sheet = np.asarray(Image.open(io.BytesIO(shown["sheets"][view]["bytes"])))
-    w, h = shown["cell"]
-    corners = [divmod(i, shown["columns"]) for i in range(len(shown["labels"]))]
-    return np.stack([sheet[r * h:r * h + shown["height"], c * w:c * w + shown["width"]] for r, c in corners])
 
 
 def trajectory(schedule, steps: int = 50, pictures: int = 1, size: int = 64) -> SimpleNamespace:
@@ -120,7 +114,7 @@ good = {"picture": flat_frames(5)}
     (good | {"guess": flat_frames(4)}, labels_for(5), {}, "All views must have one shape"),
     (good, labels_for(4), {}, "5 frames, 4 labels"),
     (good, labels_for(5), {"start": 5}, "frame 0 to 4, not 5"),
-    (good, labels_for(5), {"curve": {"label": "λ", "y": [1, 2], "range": (0, 1)}}, "5 frames, 2 values"),
+    (good, labels_for(5), {"curve": {"label": "λ", "lines": {"λ": [1, 2]}, "range": (0, 1)}}, "5 frames, 2 values"),
     ({"picture": np.zeros((300, 1, 20_000, 3), np.uint8)}, labels_for(300), {}, "too much for a browser"),
 ])
 def test_what_does_not_fit_is_refused_in_a_sentence(views, labels, options, sentence):
@@ -154,7 +148,7 @@ def test_scrub_shows_every_step_on_every_schedule(name):
 
 def test_scrub_thins_out_a_thousand_steps_and_refuses_none():
     shown = labs.scrub(trajectory(SCHEDULES["linear"], steps=1000, size=8)).shown
-    assert len(shown["labels"]) == labs.MOST_FRAMES
+    assert len(shown["labels"]) == MOST_FRAMES
     assert shown["labels"][0].startswith("step 0 of 1000")
     assert shown["labels"][-1].startswith("step 1000 of 1000")
     with pytest.raises(CourseError, match="no steps"):
@@ -186,23 +180,63 @@ def test_the_noisy_picture_is_the_signal_plus_the_noise(name):
     schedule = SCHEDULES[name]
     alpha, sigma = schedule.alpha(0.3), schedule.sigma(0.3)
     assert result["labels"][i].startswith(f"t = 0.30 · α = {alpha:.2f} · σ = {sigma:.2f}")
-    y = result["curve"]["y"]
+    [y] = result["curve"]["lines"].values()
     assert y[i] == pytest.approx(schedule.lam(0.3)) and y == sorted(y, reverse=True) and np.isfinite(y).all()
     assert len(result["curve"]["others"]) == len(CHOICES) - 1
 
 
-def test_the_noise_lab_goes_on_in_place_with_another_schedule_and_another_picture():
+def test_the_noise_lab_goes_on_in_place_with_another_schedule_another_noise_and_another_picture():
     lab = labs.noise(schedule="cosine", size=32)
     scrubber, before = lab.scrubber, lab.scrubber.shown
-    lab.schedule.value = "flow"
+    change(lab, schedule="flow", seed=3)
     assert lab.scrubber is scrubber and scrubber.shown["sheets"] != before["sheets"]
-    assert scrubber.shown["curve"]["y"] == compute(lab.picture, "flow")["curve"]["y"]
+    wanted = compute(lab.picture, "flow", 3)
+    assert scrubber.shown["curve"]["lines"] == wanted["curve"]["lines"] and scrubber.shown["labels"] == wanted["labels"]
     file = io.BytesIO()
     Image.new("RGB", (50, 40), (200, 10, 30)).save(file, "PNG")
     lab.upload._arrived(None, {"name": "red.png"}, [memoryview(file.getvalue())])
+    assert lab.live.wait(10)
     assert lab.upload.message == "This is red.png." and np.all(lab.picture == (200, 10, 30))
+    assert np.all(np.abs(unpack(scrubber.shown, 1)[0] - (200., 10, 30)) < 3)  # the signal where nothing is lost yet
     lab.upload._arrived(None, {"name": "bad.png"}, [b"no picture"])
     assert "bad.png cannot be read" in lab.upload.message and np.all(lab.picture == (200, 10, 30))
+
+
+def test_the_noise_lab_tells_a_mistake_and_keeps_what_it_shows():
+    lab = labs.noise(size=32)
+    before = lab.scrubber.shown
+    change(lab, seed=-1)
+    assert lab.controls.wrong and "from 0 to" in lab.controls.message and lab.scrubber.shown is before
+    change(lab, seed=2)
+    assert not lab.controls.wrong and not lab.controls.message and lab.scrubber.shown is not before
+
+
+def test_five_moments_cells_and_a_note_are_sent_as_they_were_given():
+    cells = {"columns": 2, "gap": 2, "heads": ["left", "right"], "texts": ["", "a house"], "wrap": True}
+    given = {"strip": True, "cells": cells, "note": "40 evaluations"}
+    shown = Scrubber({"a": flat_frames(51)}, labels_for(51), "Two.", **given).shown
+    assert shown["strip"] == [0, 12, 25, 38, 50] and shown["cells"] == cells and shown["note"] == "40 evaluations"
+    assert Scrubber({"a": flat_frames(3)}, labels_for(3), "One.", strip=True).shown["strip"] == [0, 1, 2]
+    assert Scrubber({"a": flat_frames(3)}, labels_for(3), "One.").shown["strip"] == []
+
+
+def test_without_widgets_pictures_side_by_side_stand_with_their_words():
+    pages = [np.full((16, 16, 3), value, np.uint8) for value in (0, 90, 180)]
+    frames = np.stack([tile(pages, columns=2)] * 2)
+    cells = {"columns": 2, "gap": 2, "heads": ["one", "two", "three"], "texts": ["", "a house", ""], "wrap": True}
+    assert all(np.array_equal(part, page) for part, page in zip(parts_of(frames[1], cells), pages))
+    figure = Scrubber({"picture": frames}, ["0", "1"], "Three.", cells=cells).strip
+    assert "one; two; three" in figure.alt and "1." in figure.alt
+    colours = {colour for _, colour in figure.image.convert("RGB").getcolors(100_000)}
+    assert {(90, 90, 90), (180, 180, 180)} <= colours
+
+
+def test_without_widgets_views_to_be_compared_are_all_shown():
+    views = {name: flat_frames(3) + shift for shift, name in enumerate(("the guess", "red", "house"))}
+    figure = Scrubber(views, labels_for(3), "Words.", hover=True, start=1).strip
+    assert "the guess, red, house" in figure.alt and "step 1 of 2" in figure.alt
+    colours = {colour for _, colour in figure.image.convert("RGB").getcolors(100_000)}
+    assert {tuple(frames[1, 0, 0].tolist()) for frames in views.values()} <= colours
 
 
 def test_the_noise_lab_refuses_in_a_sentence():
@@ -216,7 +250,7 @@ def test_the_noise_lab_refuses_in_a_sentence():
 
 def test_running_a_cell_again_closes_what_it_made_before(monkeypatch):
     shell = SimpleNamespace()
-    monkeypatch.setattr("course_lib.labs.scrubber.get_ipython", lambda: shell)
+    monkeypatch.setattr("course_lib.labs.cells.get_ipython", lambda: shell)
 
     def run(cell: str, message: str) -> Scrubber:
         shell.parent_header = {"metadata": {"cellId": cell}, "header": {"msg_id": message}}

@@ -4,7 +4,7 @@ from typing import Any, Callable
 
 import ipywidgets as widgets
 
-from course_lib.labs.cells import close_earlier_runs
+from course_lib.labs.cells import close, close_earlier_runs
 from course_lib.labs.controls import Controls, Field
 from course_lib.labs.live import Live
 from course_lib.plots import Figure
@@ -30,21 +30,13 @@ class Face:
         """Take the lab away: from the page, and what it holds in the kernel."""
         for row in self.rows:
             for part in row.children if isinstance(row, widgets.HBox) else (row,):
-                _close(part)
-            _close(row)
-        _close(self.box)
+                close(part)
+            close(row)
+        close(self.box)
 
     def _repr_mimebundle_(self, **_) -> dict[str, Any]:
         view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
         return {"application/vnd.jupyter.widget-view+json": view} | self.figure._repr_mimebundle_()
-
-
-def _close(widget: widgets.Widget) -> None:
-    """Boxes and fields of ipywidgets have a layout, a widget of its own that is not closed with them."""
-    for inner in (getattr(widget, "layout", None), getattr(widget, "style", None)):
-        if isinstance(inner, widgets.Widget):
-            inner.close()
-    widget.close()
 
 
 class LiveFace(Face):

@@ -83,9 +83,13 @@ function render({ model, el }) {
     return { canvas, pen: canvas.getContext("2d"), x, y, width, height, words };
   }
 
-  function showStage() {
+  // The canvases stay if the new frames look as the old ones did: whoever points at one goes on pointing at it.
+  function showStage(before) {
     const { width, height, cells, display_size: size } = shown;
-    if (!cells) {
+    const shape = JSON.stringify([width, height, cells, size]);
+    if (before && !cells && JSON.stringify([before.width, before.height, before.cells, before.display_size]) === shape) {
+      canvases[0].words = shown.alt;
+    } else if (!cells) {
       canvases = [part(0, 0, width, height, shown.alt)];
       canvases[0].canvas.style.width = `${(size * width) / height}px`;
       stage.replaceChildren(canvases[0].canvas);
@@ -96,7 +100,7 @@ function render({ model, el }) {
       canvases = heads.map((head, i) => part((i % columns) * (side[0] + gap), Math.floor(i / columns) * (side[1] + gap),
         ...side, `${shown.alt} ${head}.${texts[i] ? ` ${texts[i]}.` : ""}`));
       const fit = cells.wrap ? `repeat(auto-fit, minmax(min(112px, 45%), ${size}px))` : `repeat(${columns}, minmax(0, ${size}px))`;
-      stage.replaceChildren(make("div", { class: "cells", style: `grid-template-columns: ${fit}` },
+      stage.replaceChildren(make("div", { class: "cells", style: `grid-template-columns: ${fit}; width: ${columns * (size + 10)}px` },
         ...canvases.map(({ canvas }, i) => make("figure", {}, make("figcaption", { class: "head" }, heads[i]), canvas,
           ...(texts[i] ? [make("figcaption", { class: "text" }, texts[i])] : [])))));
     }
@@ -138,7 +142,7 @@ function render({ model, el }) {
     const rows = shown.cells ? Math.ceil(shown.cells.heads.length / shown.cells.columns) : 1;
     smoothing.hidden = shown.height / rows >= shown.display_size;
     if (!before) smooth.checked = shown.height / rows >= 60;
-    showStage();
+    showStage(before);
     showStrip();
     curve.toggleAttribute("hidden", !shown.curve);
     for (const words of [curveName, legend]) words.hidden = !shown.curve;

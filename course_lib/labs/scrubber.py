@@ -45,6 +45,36 @@ def film_strip(frames: np.ndarray, labels: Sequence[str], alt: str) -> Figure:
                     width=tall * width // height)
 
 
+def parts_of(frame: np.ndarray, cells: Mapping) -> list[np.ndarray]:
+    """A tiled frame, cut into its pictures again, row by row."""
+    columns, gap = cells["columns"], cells["gap"]
+    rows = math.ceil(len(cells["heads"]) / columns)
+    height, width = ((side + gap) // count - gap for side, count in zip(frame.shape, (rows, columns)))
+    corners = [divmod(i, columns) for i in range(len(cells["heads"]))]
+    return [frame[top:top + height, left:left + width]
+            for top, left in ((row * (height + gap), column * (width + gap)) for row, column in corners)]
+
+
+def still(views: Mapping[str, np.ndarray], labels: Sequence[str], alt: str, start: int | None = None,
+          cells: Mapping | None = None, hover: bool = False, **_) -> Figure:
+    """What is seen where there are no widgets; the arguments are the Scrubber's.
+
+    Where pictures stand side by side, they with their words, and where the views are what is to be compared, all of
+    them, both at the frame that it opens on; else a film strip of the first view.
+    """
+    first = next(iter(views.values()))
+    start = len(labels) - 1 if start is None else start
+    if cells:
+        words = [f"{head}\n{text}".strip() for head, text in zip(cells["heads"], cells["texts"])]
+        pictures_at = parts_of(first[start], cells)
+        return pictures(pictures_at, f"{alt} {labels[start]}. From left to right: {'; '.join(cells['heads'])}.", words,
+                        min(cells["columns"], 6))
+    if hover:
+        return pictures([frames[start] for frames in views.values()],
+                        f"{alt} {labels[start]}. From left to right: {', '.join(views)}.", list(views), 5)
+    return film_strip(first, labels, alt)
+
+
 def sprite_sheet(frames: np.ndarray) -> tuple[str, bytes, tuple[int, int], int]:
     """All frames on one sheet: (mime type, file, (width, height) of a cell, cells in a row).
 
@@ -147,13 +177,13 @@ class Scrubber(anywidget.AnyWidget):
 
     def __init__(self, views: Mapping[str, np.ndarray], labels: Sequence[str], alt: str, **others):
         super().__init__(shown=pack(views, labels, alt, **others))
-        self.strip = film_strip(next(iter(views.values())), labels, alt)
+        self.strip = still(views, labels, alt, **others)
         close_earlier_runs(self)
 
     def show(self, views: Mapping[str, np.ndarray], labels: Sequence[str], alt: str, **others) -> None:
         """Put other frames in place; arguments as for the constructor. The reader's frame and view stay."""
         self.shown = pack(views, labels, alt, **others)
-        self.strip = film_strip(next(iter(views.values())), labels, alt)
+        self.strip = still(views, labels, alt, **others)
 
     def __repr__(self) -> str:
         return f"Scrubber({len(self.shown['labels'])} frames: {', '.join(self.shown['names'])})"

@@ -2,7 +2,7 @@
 
 import html
 import math
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 import ipywidgets as widgets
 import numpy as np
@@ -10,6 +10,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from course_lib.labs.controls import Text
+from course_lib.labs.face import LiveFace
 from course_lib.models import text_from, weights_for
 from course_lib.pages import held_out
 from course_lib.picturebook import KINDS, SYNONYMS
@@ -27,6 +29,7 @@ NARROW = 330  # beside each other, wall and map may shrink to this width: Jupyte
 QUALITY = 80  # of the JPEG
 WALL_WORDS = "Nearest first. The number is the cosine between page and sentence."
 PLAN_WORDS = "★ your sentence. Framed: the three nearest pages."
+LETTER_MS = 60  # a letter typed is answered at once; of a fast run of letters, only the last
 EXAMPLE = "a red boat on the sea at night"
 
 
@@ -163,41 +166,31 @@ def _jpeg(picture: Image.Image) -> str:
     return encoded(picture, "JPEG", quality=QUALITY)
 
 
-class SharedSpaceLab:
-    """The face: a line to type in, what could not be read, and the drawing. Every letter counts: the browser sends the
-    newest text when the last one has been answered, so nothing ever queues."""
+class SharedSpaceLab(LiveFace):
+    """The face: a line to type in, and the drawing, which follows every letter."""
 
     def __init__(self, sentence: str, space: SharedSpace, wall: Wall):
         self.space, self.wall = space, wall
-        self.text = widgets.Text(sentence, description="Sentence", continuous_update=True,
-                                 layout=widgets.Layout(width="min(640px, 95%)"))
-        self.said, self.view = widgets.HTML(), widgets.HTML()
-        self.show(sentence)
-        self.text.observe(lambda change: self.update(change["new"]), "value")
-        self.face = widgets.VBox([self.text, self.said, self.view])
+        self.view = widgets.HTML()
+        first = self.answer({"sentence": sentence}, lambda: None)
+        super().__init__(self.view, sentence=Text("Sentence", sentence, rest=LETTER_MS))
+        self.controls.say(self.show(first))
 
-    def show(self, sentence: str) -> None:
-        """Draw the wall as `sentence` orders it. Raises CourseError as `compute` does."""
-        shown = compute(sentence, self.space, self.wall)
-        self.drawing = draw(sentence, shown, self.wall)
-        self.view.value = as_html(self.drawing)
-        self._tell(" ".join(shown["remarks"]))
+    def answer(self, values: dict, check: Callable[[], None]) -> tuple[Drawing, str]:
+        shown = compute(values["sentence"], self.space, self.wall)
+        check()
+        return draw(values["sentence"], shown, self.wall), " ".join(shown["remarks"])
 
-    def update(self, sentence: str) -> None:
-        """As `show`, but what is wrong with the sentence is said under it, and the drawing stays."""
-        try:
-            self.show(sentence)
-        except CourseError as error:
-            self._tell(str(error))
-
-    def _tell(self, words: str) -> None:
-        self.said.value = f'<p role="status" style="min-height:1.4em;margin:2px 0">{html.escape(words)}</p>'
+    def show(self, result: tuple[Drawing, str]) -> str:
+        self.drawing, said = result
+        self.view.value = f'<div style="padding:0 16px 14px">{as_html(self.drawing)}</div>'
+        return said
 
     def __repr__(self) -> str:
-        return f"SharedSpaceLab({self.text.value!r}, {len(self.wall.captions)} pages)"
+        return f"SharedSpaceLab({self.controls.values['sentence']!r}, {len(self.wall.captions)} pages)"
 
-    def _repr_mimebundle_(self, **_):
-        view = {"version_major": 2, "version_minor": 0, "model_id": self.face.model_id}
+    def _repr_mimebundle_(self, **_) -> dict:
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
         return {"application/vnd.jupyter.widget-view+json": view, "text/html": as_html(self.drawing),
                 "image/jpeg": _jpeg(self.drawing.wall.image), "text/plain": repr(self.drawing.wall)}
 

@@ -19,9 +19,8 @@ def frames_of(steps: Sequence[Step], schedule: Schedule, decode: Callable[[Tenso
               columns: int) -> tuple[dict[str, np.ndarray], list[str]]:
     """The Scrubber's views and labels: frame i shows x before step i, the last frame the finished picture.
 
-    steps: n with x (N, C, H, W); decode: of such a tensor, uint8 pictures; columns: how many stand in a row. The
-    percentage in words is the picture's share of the variance, alpha^2 / (alpha^2 + sigma^2). Where noise only adds
-    up (EDM), the noisy picture is scaled down to the same contrast. Raises CourseError without steps.
+    steps: n with x (N, C, H, W); decode: of such a tensor, uint8 pictures; columns: how many stand in a row. Where
+    noise only adds up (EDM), the noisy picture is scaled down to the same contrast. Raises CourseError without steps.
     """
     if not steps:
         raise CourseError("The trajectory has no steps: generate with at least one step, then scrub.")
@@ -30,14 +29,20 @@ def frames_of(steps: Sequence[Step], schedule: Schedule, decode: Callable[[Tenso
     for i in np.unique(np.linspace(0, count, min(count + 1, MOST_FRAMES)).round().astype(int)).tolist():
         step = steps[min(i, count - 1)]
         t, x, x0_hat = (step.t, step.x, step.x0_hat) if i < count else (step.s, step.x_next, step.x_next)
-        alpha, sigma = float(schedule.alpha(t)), float(schedule.sigma(t))
-        size = float(np.hypot(alpha, sigma))
+        size = float(np.hypot(schedule.alpha(t), schedule.sigma(t)))
         # At the end no noise is left to predict: the last prediction stays.
         eps_hat = schedule.eps_from_x0(step.x, step.x0_hat, step.t)
         for row, pictures in zip(views.values(), (x / max(1.0, size), x0_hat, eps_hat / NOISE_RANGE)):
             row.append(tile(decode(pictures), columns))
-        labels.append(f"step {i} of {count} · noise level t = {t:.2f} ({(alpha / size) ** 2:.0%} picture)")
+        labels.append(moment(i, count, t, schedule))
     return {name: np.stack(row) for name, row in views.items()}, labels
+
+
+def moment(i: int, count: int, t: float, schedule: Schedule) -> str:
+    """A moment of a trajectory in words; the percentage is the picture's share of the variance of x."""
+    alpha, sigma = float(schedule.alpha(t)), float(schedule.sigma(t))
+    share = alpha**2 / (alpha**2 + sigma**2)
+    return f"step {i} of {count} · noise level t = {t:.2f} ({share:.0%} picture)"
 
 
 def scrub(result, alt: str = "Pictures appearing out of noise, step by step.", title: str = "",

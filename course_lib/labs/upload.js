@@ -32,6 +32,7 @@ function render({ model, el }) {
   root.className = "upload";
   root.append(button, input, message);
   el.replaceChildren(root);
+  root.hidden = document.documentElement.dataset.kernel === "none"; // nobody there to take it
 
   button.addEventListener("click", () => input.click());
   input.addEventListener("change", async () => {

@@ -1,32 +1,9 @@
-"""A real JupyterLab and a real Chromium or Chrome, one of each for a run, and nothing left behind."""
+"""One JupyterLab and one Chromium or Chrome for a run of the tests."""
 
-import json
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 90
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-# Run before the kernel is there, and Lab asks which kernel is meant.
-SESSION = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session"
-KERNEL_READY = f"() => {SESSION}?.kernel?.status === 'idle'"
-PLACES = (
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    "/Applications/Chromium.app/Contents/MacOS/Chromium",
-    *(str(Path(os.environ[key], "Google/Chrome/Application/chrome.exe"))
-      for key in ("PROGRAMFILES", "PROGRAMFILES(X86)", "LOCALAPPDATA") if key in os.environ),
-)
-FLAGS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]
+from real_lab import NotReady, find_browser, running_browser, running_lab
 
 
 def pytest_collection_modifyitems(items):
@@ -35,118 +12,22 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.browser)
 
 
-def find_browser() -> str | None:
-    """The path of a Chromium or Chrome on this machine; the variable CHROME goes first."""
-    candidates = [os.environ.get("CHROME"), *map(shutil.which, NAMES), *PLACES]
-    return next((path for path in candidates if path and Path(path).is_file()), None)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def wait_until(done, seconds: float, what: str) -> None:
-    """Look every tenth of a second until `done()` holds."""
-    end = time.monotonic() + seconds
-    while not done():
-        if time.monotonic() > end:
-            pytest.fail(f"{what} was not ready within {seconds:.0f} seconds.")
-        time.sleep(0.1)
-
-
-class Lab:
-    """A running JupyterLab: its address, and the folder that it serves."""
-
-    def __init__(self, url: str, folder: Path):
-        self.url, self.folder = url, folder
-
-    def request(self, method: str, path: str, seconds: float = 30) -> bytes:
-        request = urllib.request.Request(self.url + path, method=method)
-        with urllib.request.urlopen(request, timeout=seconds) as answer:
-            return answer.read()
-
-    def answers(self) -> bool:
-        try:
-            return bool(self.request("GET", "/api/status", seconds=2))
-        except OSError:
-            return False
-
-    def open(self, page, notebook: str) -> None:
-        """Open a notebook of the served folder on the page, with a new kernel."""
-        self.end_sessions()
-        page.goto(f"{self.url}/lab/tree/{notebook}?reset")
-        page.wait_for_function(KERNEL_READY)
-
-    def run_all(self, page, notebook: str) -> None:
-        """Open a notebook and start all its cells."""
-        self.open(page, notebook)
-        page.evaluate("() => { jupyterapp.commands.execute('notebook:run-all-cells'); }")
-
-    def end_sessions(self) -> None:
-        """Shut every kernel down: Lab would attach a notebook that is opened again to its old one."""
-        for session in json.loads(self.request("GET", "/api/sessions")):
-            try:
-                self.request("DELETE", f"/api/sessions/{session['id']}")
-            except urllib.error.HTTPError as error:
-                if error.code != 404:  # gone by itself in the meantime
-                    raise
-
-
-def write_settings(folder: Path, plugin: str, settings: dict) -> None:
-    path = folder / f"{plugin}.jupyterlab-settings"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(settings))
-
-
 @pytest.fixture(scope="session")
 def chrome():
     """A browser driven by Playwright."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright for Python is not installed.")
+    pytest.importorskip("playwright.sync_api", reason="Playwright for Python is not installed.")
     path = find_browser()
     if path is None:
         pytest.skip("No Chromium or Chrome found: install one, or set CHROME to its path.")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=FLAGS)
+    with running_browser(path) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")
 def lab(chrome, tmp_path_factory):
     """A JupyterLab of this environment, with settings of its own, on a free port."""
-    home = tmp_path_factory.mktemp("jupyter")
-    folder = tmp_path_factory.mktemp("notebooks")
-    names = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime",
-             "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
-             "IPYTHONDIR": "ipython", "MPLCONFIGDIR": "matplotlib"}
-    env = os.environ | {name: str(home / part) for name, part in names.items()}
-    env["OMP_NUM_THREADS"] = "1"  # the browser needs the other core, and these tensors are small
-    env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    write_settings(home / "settings", "@jupyterlab/apputils-extension/notification",
-                   {"fetchNews": "false", "checkForUpdates": False})
-    write_settings(home / "settings", "@jupyter-widgets/jupyterlab-manager/plugin", {"saveState": True})  # as start.py
-    port = free_port()
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}",
-               "--ServerApp.port_retries=0", "--IdentityProvider.token=", "--ServerApp.password=",
-               "--ServerApp.disable_check_xsrf=True", "--expose-app-in-browser",
-               f"--ServerApp.root_dir={folder}"]
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        command.append("--allow-root")
-    log = home / "lab.log"
-    with open(log, "wb") as output:
-        process = subprocess.Popen(command, env=env, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
-    running = Lab(f"http://127.0.0.1:{port}", folder)
     try:
-        wait_until(lambda: running.answers() or process.poll() is not None, START_SECONDS, "JupyterLab")
-        if process.poll() is not None:
-            pytest.fail(f"JupyterLab did not start:\n{log.read_text()[-3000:]}")
-        yield running
-        running.end_sessions()
-        running.request("POST", "/api/shutdown")
-        process.wait(20)
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+        with running_lab(tmp_path_factory.mktemp("jupyter"), tmp_path_factory.mktemp("notebooks")) as running:
+            yield running
+    except NotReady as error:
+        pytest.fail(str(error))

@@ -232,7 +232,10 @@ def test_it_fits_half_a_page(scrubber):
 
 
 CONTRAST = """root => {
-    const rgb = text => text.match(/[\\d.]+/g).map(Number);
+    const rgb = text => {
+        const numbers = text.match(/[\\d.]+/g).map(Number);
+        return text.startsWith('color(') ? numbers.map((c, i) => i < 3 ? 255 * c : c) : numbers;
+    };
     const light = ([r, g, b]) => [r, g, b]
         .map(c => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
         .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);

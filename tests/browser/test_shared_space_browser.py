@@ -1,4 +1,4 @@
-"""The labs on prompts in a real JupyterLab: the pictures follow what a learner types or moves."""
+"""The lab of the shared space in a real JupyterLab: the wall and the map follow what a learner types."""
 
 import base64
 import importlib
@@ -17,54 +17,37 @@ from course_lib.runtime import CourseError
 wall_lab = importlib.import_module("course_lib.labs.shared_space")  # labs.shared_space is the function
 PAGES = 14
 SENTENCE = "a red boat"
-CELLS = (f"""\
+CELL = f"""\
 from course_lib import labs
 from course_lib.pages import held_out
 
 labs.shared_space({SENTENCE!r}, pages=held_out({PAGES}))
-""", """\
-labs.guidance("a red house", seeds=[1], scales=(0, 1, 6), steps=2)
-""")
-RUN = "() => jupyterapp.shell.currentWidget.content.widgets.every(cell => cell.model.outputs.length > 0)"
+"""
 COUNT = "() => jupyterapp.shell.currentWidget.content.model.sharedModel.cells.length"
-CANVAS = "canvas => canvas.toDataURL()"
-# What sticks out of the output's right edge, by its class or its tag.
-OUTSIDE = """output => {
-    const edge = output.getBoundingClientRect().right + 1;
-    return [...output.querySelectorAll("figure, img, figcaption, input, select, button, canvas, text, .caption, label")]
-        .filter(part => part.getClientRects().length && part.getBoundingClientRect().right > edge)
-        .map(part => part.className || part.tagName);
-}"""
 
 
 @pytest.fixture(scope="module")
 def page(chrome, lab):
-    """A page on which both labs stand, one under the other."""
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in CELLS])
+    """A page on which the lab stands."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
-    nbformat.write(notebook, lab.folder / "prompt_labs.ipynb")
-    context = chrome.new_context(viewport={"width": 1280, "height": 2000})
+    nbformat.write(notebook, lab.folder / "shared_space.ipynb")
+    context = chrome.new_context(viewport={"width": 1280, "height": 1200})
     page = context.new_page()
     page.set_default_timeout(90_000)
-    lab.run_all(page, "prompt_labs.ipynb")
-    page.wait_for_function(RUN)
+    lab.run_all(page, "shared_space.ipynb")
+    page.locator(".lab-face img").nth(1).wait_for()
     page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
-    page.locator(".scrubber canvas[aria-label]").wait_for()
     yield page
     context.close()
-
-
-def part(page, number: int):
-    """The output of one cell."""
-    return page.locator(".jp-Notebook .jp-Cell").nth(number).locator(".jp-OutputArea-output").last
 
 
 class Wall:
     """The lab of the shared space on the page, and the same pages and weights in this process."""
 
     def __init__(self, page):
-        self.page, self.output = page, part(page, 0)
-        self.text, self.said = self.output.locator("input[type=text]"), self.output.locator("[role=status]")
+        self.page, self.output = page, page.locator(".lab-face")
+        self.text, self.said = self.output.locator("input[type=text]"), self.output.locator(".message")
         self.pages = held_out(PAGES)
         self.space = text_from(*weights_for("text"), torch.device("cpu"))
         self.hung = wall_lab.hang(self.space, self.pages)
@@ -130,30 +113,10 @@ def test_a_word_that_was_never_taught_is_told_and_the_wall_stays(wall):
     assert wall.said.inner_text().strip() == ""
 
 
-def test_the_guidance_slider_moves_the_picture(page):
-    output = part(page, 1)
-    canvas, slider, caption = (output.locator(name) for name in ("canvas", "input[type=range]", ".caption"))
-    assert caption.inner_text().startswith("guidance 1 ·")
-    heights, shown = [], set()
-    slider.focus()
-    for key, words in (("Home", "guidance 0 "), ("ArrowRight", "guidance 1 "), ("End", "guidance 6")):
-        page.keyboard.press(key)
-        assert caption.inner_text().startswith(words) and slider.get_attribute("aria-valuetext").startswith(words)
-        shown.add(canvas.evaluate(CANVAS))
-        heights.append(output.locator("circle.marker").get_attribute("cy"))
-    assert len(shown) == 3 and len(set(heights)) == 3
-    assert not output.locator(".views").is_visible()  # there is one view, so nothing to choose from
-
-
 @pytest.mark.parametrize("width", [900, 400])
-def test_nothing_is_cut_off(page, width):
-    for i in range(len(CELLS)):
-        output = part(page, i)
-        output.evaluate("(node, width) => { node.style.width = `${width}px`; node.style.flex = 'none'; }", width)
-        assert output.evaluate(OUTSIDE) == []
-        card = output.locator(".scrubber")
-        if card.count():  # the numbers beside the curve stand inside the card
-            left = card.bounding_box()["x"]
-            assert all(number.bounding_box()["x"] > left for number in output.locator(".curve text").all())
-    pages, plan = (figure.bounding_box() for figure in part(page, 0).locator("figure").all())
-    assert (plan["y"] >= pages["y"] + pages["height"]) == (width < 800)  # one under the other where there is no room
+def test_wall_and_map_stand_side_by_side_where_there_is_room(page, width):
+    output = page.locator(".jp-OutputArea-output").last
+    output.evaluate("(node, width) => { node.style.width = `${width}px`; node.style.flex = 'none'; }", width)
+    pages, plan = (figure.bounding_box() for figure in output.locator("figure").all())
+    assert (plan["y"] >= pages["y"] + pages["height"]) == (width < 800)
+    output.evaluate("node => node.removeAttribute('style')")
