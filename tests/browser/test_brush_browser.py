@@ -1,13 +1,12 @@
 """The latent lab in a real JupyterLab: strokes by mouse and by key, what is decoded from them, and the way back."""
 
-import json
 import time
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_scrubber_browser import CONTRAST, SETTLE, is_labs_own, take_picture
+from test_scrubber_browser import CONTRAST, SETTLE, take_picture
 
 from course_lib.labs.brush import in_colours, stroke
 from course_lib.labs.latent import UNTOUCHED, compute, open_latents
@@ -109,23 +108,10 @@ class Opened:
 @pytest.fixture(scope="module")
 def opened(chrome, lab):
     """The page with the lab run, what it sent, and the latents."""
-    cell = {"cell_type": "code", "id": "cell0", "metadata": {}, "outputs": [], "execution_count": None, "source": CELL}
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    (lab.folder / "brush.ipynb").write_text(
-        json.dumps({"nbformat": 4, "nbformat_minor": 5, "cells": [cell], "metadata": kernel}))
-    context = chrome.new_context(viewport={"width": 1280, "height": 1500})
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    complaints, sent = [], []
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: None if is_labs_own(error.stack) else complaints.append(error.stack))
-    page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(frame)))
-    lab.run_all(page, "brush.ipynb")
-    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
-    page.locator(".brush .surface").wait_for()
-    yield page, sent, Opened()
-    assert not complaints
-    context.close()
+    with lab.notebook(chrome, "brush.ipynb", [CELL], 1500) as (page, sent):
+        page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
+        page.locator(".brush .surface").wait_for()
+        yield page, sent, Opened()
 
 
 @pytest.fixture
