@@ -18,8 +18,8 @@ FLOORS = [
     ["text", "sampling", "training", "pages", "attention", "costs"],
     ["models", "evaluation"],
     ["recipes", "pipeline"],
-    ["reports", "bench"],
-    ["labs", "checks", "notebooks", "site"],
+    ["reports", "bench", "offline"],
+    ["labs", "checks", "notebooks", "site", "teaching"],
     ["__main__"],
 ]
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
