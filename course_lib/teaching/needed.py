@@ -8,7 +8,7 @@ from typing import Iterator
 from course_lib.teaching.exercises import parse
 
 SHOWS = {"plots", "labs", "print", "display", "show_source"}  # calls of these change nothing
-EVERYTHING = "*"  # what `from ... import *` binds
+EVERYTHING = "*"  # what `from ... import *` binds, and magics such as %time: no one can read what that is
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 PERHAPS = (ast.If, ast.Try, ast.While, ast.Match)  # what they bind may have been bound before as well
 
@@ -81,6 +81,8 @@ def note(node: ast.AST, found: Effects) -> None:
     elif isinstance(node, ast.alias):
         found.binds.add(name := (node.asname or node.name).partition(".")[0])
         found.modules.add(name)
+    elif isinstance(node, ast.Attribute) and node.attr in ("run_line_magic", "run_cell_magic"):
+        found.binds.add(EVERYTHING)
     elif isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, ast.Store):
         found.changes.add(root(node))
     elif isinstance(node, ast.Expr):
