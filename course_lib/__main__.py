@@ -171,6 +171,20 @@ def run_site(options: argparse.Namespace) -> None:
     print(f"Open {options.out / 'index.html'}: {len(paths)} chapters, {size / 1e6:.1f} MB; it needs no network.")
 
 
+def run_slides(options: argparse.Namespace) -> None:
+    from course_lib import notebooks
+    from course_lib.runtime import CourseError
+
+    try:
+        from course_lib.teaching.slides import export_slides
+    except ModuleNotFoundError as error:
+        raise CourseError(f"To make slides, {error.name} is needed: pip install -e '.[lab]'") from None
+    paths = options.paths or sorted(notebooks.FOLDER.glob("*.ipynb"))
+    for name, number, size in export_slides(paths, options.out, notebooks.read):
+        print(f"{name}: {number} slides, {size / 1000:.0f} KB")
+    print(f"Open the files in {options.out} with a browser; they need no network.")
+
+
 def run_student(options: argparse.Namespace) -> None:
     from course_lib import notebooks
     from course_lib.teaching.student import write_copies
@@ -258,6 +272,11 @@ def parser() -> argparse.ArgumentParser:
     site.add_argument("paths", nargs="*", type=Path, help="which chapters (default: all of notebooks/)")
     site.add_argument("--out", type=Path, default=Path("site"), help="the folder to make (default site)")
     site.set_defaults(run=run_site)
+
+    slides = commands.add_parser("slides", help="make slides of chapters, one file each, for a browser")
+    slides.add_argument("paths", nargs="*", type=Path, help="which chapters (default: all of notebooks/)")
+    slides.add_argument("--out", type=Path, default=Path("slides"), help="the folder to make (default slides)")
+    slides.set_defaults(run=run_slides)
 
     student = commands.add_parser("student", help="copy chapters without their solutions, to hand out")
     student.add_argument("paths", nargs="*", type=Path, help="which chapters (default: all of notebooks/)")

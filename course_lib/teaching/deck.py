@@ -1,0 +1,187 @@
+"""From a chapter to its slides, by rule.
+
+A heading begins a slide, with its text made short. "Predict, then look" is a slide of its own, before what it asks
+about. A figure has a slide, under the sentence that leads to it. Code is there when it is short, exercises are there
+with their task alone, and what is folded away in the chapter (hints, solutions, mathematics) is not there at all. A
+cell tagged `slide-skip` is left out.
+"""
+
+import re
+from dataclasses import dataclass
+
+from course_lib.offline.markdown import to_html
+from course_lib.teaching import cells
+from course_lib.teaching.exercises import exercise_of, tags
+from course_lib.teaching.lead import Block, blocks, count, halves, lead, sentences, shorten, split_prompt
+
+TITLE_WORDS, PROMPT_WORDS, TASK_WORDS, DENSE_WORDS = 22, 60, 90, 60
+TASK = re.compile(r"\*\*(\d+) · ([^*]+?)\.?\*\*[.:]?\s*")
+
+
+@dataclass(frozen=True)
+class Slide:
+    """kind: "title", "text", "prompt", "code", "figure", "task" or "closing"; kicker: a few words above the title.
+
+    title and kicker are plain or Markdown, body is HTML.
+    """
+
+    kind: str
+    kicker: str
+    title: str
+    body: str
+
+    @property
+    def heading(self) -> str:
+        """The title as HTML."""
+        return re.sub(r"^<p>(.*)</p>\s*$", r"\1", to_html(self.title).strip(), flags=re.DOTALL) if self.title else ""
+
+
+def as_html(parts: list[Block]) -> str:
+    """Blocks as HTML, marked as dense where there are many words."""
+    body = to_html("\n\n".join(part.text for part in parts))
+    dense = sum(part.words for part in parts) > DENSE_WORDS
+    return f'<div class="words{" dense" if dense else ""}">{body}</div>'
+
+
+class Deck:
+    """Goes through a notebook's cells and collects `slides`."""
+
+    def __init__(self, notebook):
+        self.slides: list[Slide] = []
+        self.section = ("", "")  # (kicker, title) of the last heading
+        self.waiting: Slide | None = None  # a text that may become no more than the title of a figure
+        self.leads_to = ""  # the sentence or question that leads to what the next cell shows
+        self.tasks: dict[str, list[Block]] = {}
+        for cell in notebook.cells:
+            if not {"solution", "slide-skip"} & tags(cell):
+                if cell.cell_type == "markdown":
+                    self.markdown(cell.source)
+                elif cell.cell_type == "code":
+                    self.code(cell)
+        self.flush()
+
+    def add(self, kind: str, title: str, body: str, kicker: str | None = None) -> None:
+        self.flush()
+        self.slides.append(Slide(kind, self.section[1] if kicker is None else kicker, title, body))
+
+    def flush(self) -> None:
+        if self.waiting:
+            self.slides.append(self.waiting)
+            self.waiting = None
+
+    # ------------------------------------------------------------------------------------------------------ words
+
+    def markdown(self, source: str) -> None:
+        parts: list[Block] = []
+        heading = ""
+        for part in [*blocks(source), Block("heading", "")]:
+            if part.kind != "heading":
+                parts.append(part)
+                continue
+            if heading or parts:
+                self.passage(heading, parts)
+            heading, parts = part.text, []
+
+    def passage(self, heading: str, parts: list[Block]) -> None:
+        """A heading, or "", and what stands below it."""
+        level, _, title = heading.partition(" ")
+        if level == "#":
+            self.opening(title, parts)
+            return
+        if title:
+            self.flush()
+            first, colon, rest = title.partition(": ")
+            self.section = (first, rest[:1].upper() + rest[1:]) if colon else ("", title)
+            self.tasks = {}
+        if any(TASK.match(part.text) for part in parts):
+            self.collect_tasks(parts)
+        elif "in one line each" in self.section[1].lower():
+            self.closing(parts)
+        else:
+            self.text(bool(title), parts)
+
+    def opening(self, title: str, parts: list[Block]) -> None:
+        self.section = ("", title)
+        question = [Block("paragraph", shorten(parts[0].text, 30))] if parts else []
+        self.add("title", title, as_html(question), kicker="Noise to Image")
+        self.text(False, parts[1:])
+
+    def text(self, headed: bool, parts: list[Block]) -> None:
+        """A slide of words, one for each long list, formula, table or drawing in them, and one for a question."""
+        parts, question = split_prompt(parts)
+        words = [part for part in parts if part.kind == "paragraph"]
+        shown = lead(words)
+        kicker, title = self.section if headed else (self.section[1], "")
+        self.leads_to = sentences(words[-1].text)[-1] if words and not headed else ""
+        small = [part for part in parts if part.kind in ("formula", "list")]
+        own = [part for part in parts if part.kind in ("table", "fence")]
+        if sum(part.words for part in [*shown, *small]) > 75 or sum(part.kind == "list" for part in small) > 1:
+            own, small = [part for part in parts if part.kind != "paragraph"], []
+        if shown or small or headed:
+            self.flush()
+            self.waiting = Slide("text", kicker, title, as_html([*shown, *small]))
+            if headed or small or len(words) > 1 or count(words[0].text) > TITLE_WORDS or question or own:
+                self.flush()
+        for part in own:
+            for text in halves(part.text) if part.kind == "list" else [part.text]:
+                self.add("text", self.section[1], as_html([Block(part.kind, text)]), kicker=self.section[0])
+        if question:
+            self.add("prompt", "", as_html([Block("paragraph", question if question.startswith(("-", "1."))
+                                                  else shorten(question, PROMPT_WORDS))]), kicker="Predict, then look")
+            self.leads_to = sentences(question)[-1]
+
+    def closing(self, parts: list[Block]) -> None:
+        for part in parts:
+            if part.kind == "list":
+                for text in halves(part.text):
+                    self.add("closing", self.section[1], as_html([Block("list", text)]), kicker="")
+
+    # ------------------------------------------------------------------------------------------------------- code
+
+    def code(self, cell) -> None:
+        if exercise_of(cell):
+            self.task(cell)
+            return
+        figures, printed = cells.pictures(cell), cells.printed(cell)
+        code = cells.code_shown(cell)
+        title = self.leads_to if self.leads_to and count(self.leads_to) <= TITLE_WORDS else ""
+        shows = cells.source_shown(cell)
+        if self.waiting and (figures or shows or printed) and title:
+            self.waiting = None  # its only sentence is the title
+        if code:
+            body = cells.as_code(code) + (cells.as_printed(printed) if printed and not figures else "")
+            self.add("code", "" if figures else title, body)
+        elif printed and not figures:
+            self.add("code", title, cells.as_printed(printed))
+        if shows:
+            self.add("code", title, cells.as_code(shows))
+        for figure in figures:
+            self.add("figure", title, cells.as_figure(figure))
+            title = ""
+        if figures or printed or shows:
+            self.leads_to = ""
+
+    # -------------------------------------------------------------------------------------------------- exercises
+
+    def collect_tasks(self, parts: list[Block]) -> None:
+        """Remember the tasks, the last of which belongs to the next exercise cell; what stands before is dropped."""
+        name = None
+        for part in parts:
+            if part.kind == "paragraph" and (match := TASK.match(part.text)):
+                name = f"{match[1]} · {match[2]}"
+                part = Block("paragraph", part.text[match.end():])
+                self.tasks[name] = []
+            if name and part.text:
+                self.tasks[name].append(part)
+
+    def task(self, cell) -> None:
+        """The slide of an exercise: its task, and the head of the function if there is one to write."""
+        if not self.tasks:
+            return
+        title, parts = self.tasks.popitem()
+        self.tasks = {}
+        words = lead([part for part in parts if part.kind == "paragraph"], TASK_WORDS)
+        others = [part for part in parts if part.kind != "paragraph"]
+        stub = re.search(r"^def .*?:\n +\.\.\.", cell.source, re.MULTILINE | re.DOTALL)
+        self.add("task", title, as_html([*words, *others]) + (cells.as_code(stub[0]) if stub else ""),
+                 kicker="Exercise")
