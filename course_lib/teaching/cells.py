@@ -2,6 +2,7 @@
 
 import ast
 import html
+import re
 from dataclasses import dataclass
 
 from bs4 import BeautifulSoup
@@ -14,6 +15,7 @@ from course_lib.teaching.exercises import parse
 CODE_LINES, PLAIN_LINES, PRINTED_LINES, PRINTED_COLUMNS = 12, 8, 10, 92
 IMPORTS = (ast.Import, ast.ImportFrom)
 DEFINITIONS = (ast.FunctionDef, ast.ClassDef)
+REMARK = re.compile(r"\s{2,}#[^'\"]*$")
 
 
 @dataclass(frozen=True)
@@ -68,37 +70,44 @@ def short(code: str, most: int) -> str:
 def code_shown(cell) -> str:
     """What a slide shows of a cell's code, "" for nothing.
 
-    That is what it defines, if it defines something short; else all but its imports, if that is short and no mere
-    drawing of a picture, and if the cell is none of those that check or open a lab.
+    That is what it defines, if that is short; else, if it shows nothing, all but its imports, if that is short. What
+    the words of the chapter say already, docstrings and remarks at the ends of lines, is left out.
     """
-    lines = cell.source.splitlines()
     try:
         body = parse(cell.source).body
     except SyntaxError:
         return ""
-
-    def lines_of(statements: list) -> str:
-        parts = ["\n".join(lines[first_line(node) - 1:node.end_lineno]) for node in statements]
-        return "\n\n".join(parts) if all(isinstance(node, DEFINITIONS) for node in statements) else "\n".join(parts)
-
     defined = [node for node in body if isinstance(node, DEFINITIONS)]
     if defined:
-        return short(lines_of(defined), CODE_LINES)
-    if pictures(cell) or {"check", "lab"} & set(cell.metadata.get("tags", [])):
+        return short("\n\n".join(lines_of(cell.source, node) for node in defined), CODE_LINES)
+    if cell.outputs or {"check", "lab"} & set(cell.metadata.get("tags", [])):
         return ""
-    return short(lines_of([node for node in body if not isinstance(node, IMPORTS)]), PLAIN_LINES)
+    rest = [lines_of(cell.source, node) for node in body if not isinstance(node, IMPORTS)]
+    return short("\n".join(rest), PLAIN_LINES)
 
 
-def first_line(node: ast.stmt) -> int:
-    return min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))])
+def lines_of(source: str, node: ast.stmt) -> str:
+    """The lines of a statement, without its docstring and without what is said at the ends of lines."""
+    first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))])
+    left_out = set()
+    if isinstance(node, DEFINITIONS) and ast.get_docstring(node) is not None and len(node.body) > 1:
+        left_out = set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    lines = source.splitlines()
+    return "\n".join(REMARK.sub("", lines[number - 1]) for number in range(first, node.end_lineno + 1)
+                     if number not in left_out)
+
+
+def columns(text: str) -> int:
+    return max(map(len, text.splitlines()), default=1)
 
 
 def as_code(code: str) -> str:
-    return highlight(code, PythonLexer(), HtmlFormatter(cssclass="code"))
+    marked = highlight(code, PythonLexer(), HtmlFormatter(cssclass="source"))
+    return marked.replace("<div ", f'<div style="--columns: {columns(code)}" ', 1)
 
 
 def as_printed(text: str) -> str:
-    return f'<pre class="printed">{html.escape(text)}</pre>'
+    return f'<pre class="printed" style="--columns: {columns(text)}">{html.escape(text)}</pre>'
 
 
 def as_figure(picture: Picture) -> str:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from course_lib.offline.markdown import to_html
 from course_lib.teaching import cells
 from course_lib.teaching.exercises import exercise_of, tags
-from course_lib.teaching.lead import Block, blocks, count, halves, lead, sentences, shorten, split_prompt
+from course_lib.teaching.lead import Block, blocks, count, halves, last_sentence, lead, shorten, split_prompt
 
-TITLE_WORDS, PROMPT_WORDS, TASK_WORDS, DENSE_WORDS = 22, 60, 90, 60
+TITLE_WORDS, PROMPT_WORDS, TASK_WORDS, DENSE_WORDS, FULL_WORDS = 22, 45, 90, 60, 75
+MINUTES = re.compile(r"\W*(About|In) (\d+|ten) minutes")
 TASK = re.compile(r"\*\*(\d+) · ([^*]+?)\.?\*\*[.:]?\s*")
 
 
@@ -104,7 +105,8 @@ class Deck:
         self.section = ("", title)
         question = [Block("paragraph", shorten(parts[0].text, 30))] if parts else []
         self.add("title", title, as_html(question), kicker="Noise to Image")
-        self.text(False, parts[1:])
+        self.text(False, [part for part in parts[1:] if not MINUTES.match(part.text)])
+        self.leads_to = ""
 
     def text(self, headed: bool, parts: list[Block]) -> None:
         """A slide of words, one for each long list, formula, table or drawing in them, and one for a question."""
@@ -112,23 +114,24 @@ class Deck:
         words = [part for part in parts if part.kind == "paragraph"]
         shown = lead(words)
         kicker, title = self.section if headed else (self.section[1], "")
-        self.leads_to = sentences(words[-1].text)[-1] if words and not headed else ""
+        self.leads_to = last_sentence(words[-1].text) if words and not headed else ""
         small = [part for part in parts if part.kind in ("formula", "list")]
         own = [part for part in parts if part.kind in ("table", "fence")]
-        if sum(part.words for part in [*shown, *small]) > 75 or sum(part.kind == "list" for part in small) > 1:
+        if sum(part.words for part in [*shown, *small]) > FULL_WORDS or sum(part.kind == "list" for part in small) > 1:
             own, small = [part for part in parts if part.kind != "paragraph"], []
-        if shown or small or headed:
+        if shown or small or headed and not question:
             self.flush()
             self.waiting = Slide("text", kicker, title, as_html([*shown, *small]))
-            if headed or small or len(words) > 1 or count(words[0].text) > TITLE_WORDS or question or own:
+            if headed or small or own or question or sum(part.words for part in words) > TITLE_WORDS:
                 self.flush()
         for part in own:
             for text in halves(part.text) if part.kind == "list" else [part.text]:
                 self.add("text", self.section[1], as_html([Block(part.kind, text)]), kicker=self.section[0])
         if question:
-            self.add("prompt", "", as_html([Block("paragraph", question if question.startswith(("-", "1."))
-                                                  else shorten(question, PROMPT_WORDS))]), kicker="Predict, then look")
-            self.leads_to = sentences(question)[-1]
+            question = question if question.startswith(("-", "1.")) else shorten(question, PROMPT_WORDS)
+            self.add("prompt", "" if shown or small or not headed else self.section[1],
+                     as_html([Block("paragraph", question)]), kicker="Predict, then look")
+            self.leads_to = last_sentence(question)
 
     def closing(self, parts: list[Block]) -> None:
         for part in parts:
@@ -150,7 +153,7 @@ class Deck:
             self.waiting = None  # its only sentence is the title
         if code:
             body = cells.as_code(code) + (cells.as_printed(printed) if printed and not figures else "")
-            self.add("code", "" if figures else title, body)
+            self.add("code", "" if figures or shows else title, body)
         elif printed and not figures:
             self.add("code", title, cells.as_printed(printed))
         if shows:

@@ -8,7 +8,7 @@ PREDICT = re.compile(r"\**\(?\bpredict, then look\b[.:,]?\**[:.,]?", re.IGNORECA
 DETAILS = re.compile(r"<details.*?(</details>|\Z)", re.DOTALL | re.IGNORECASE)
 COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 WHOLE = re.compile(r"\$\$.*?\$\$|\$[^$\n]+\$|`[^`\n]+`|\[[^\]]*\]\([^)]*\)", re.DOTALL)  # where no sentence ends
-END = re.compile(r"(?<=[.!?:])[*_\")”]*\s+(?=[*_\"(“]*[A-Z0-9\x00])")
+END = re.compile(r"(?<=[.!?])[*_\")”]*\s+(?=[*_\"(“]*[A-Z0-9\x00])")
 KINDS = {"fence": re.compile(r"(```|~~~)"), "heading": re.compile(r"#{1,6}\s"),
          "formula": re.compile(r"\$\$|\\begin\{"), "table": re.compile(r"\|"),
          "list": re.compile(r"([-*+]|\d+[.)])\s")}
@@ -95,17 +95,20 @@ def shorten(text: str, words: int = LEAD_WORDS) -> str:
 
 
 def lead(paragraphs: list[Block], words: int = LEAD_WORDS) -> list[Block]:
-    """The first paragraphs, as far as they are short; of the first there is at least one sentence."""
+    """The beginning of the first paragraph, and those after it as long as all is whole and short."""
     kept, left = [], words
     for paragraph in paragraphs:
-        text = shorten(paragraph.text, left)
-        if kept and count(text) > left:
+        if kept and paragraph.words > left:
             break
-        kept.append(Block("paragraph", text))
-        left -= count(text)
-        if text.rstrip(".:") != " ".join(paragraph.text.split()).rstrip(".:") or left <= 0:
-            break
+        kept.append(Block("paragraph", shorten(paragraph.text, left)))
+        left -= paragraph.words
     return kept
+
+
+def last_sentence(text: str) -> str:
+    """The sentence that leads on to what comes next: the last one, unless it is an aside in brackets."""
+    found = [sentence for sentence in sentences(text) if not sentence.startswith("(")]
+    return found[-1].rstrip(":") if found else ""
 
 
 def split_prompt(parts: list[Block]) -> tuple[list[Block], str]:

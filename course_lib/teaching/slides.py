@@ -19,7 +19,7 @@ LIGHT_CODE, DARK_CODE = "xcode", "github-dark"  # pygments' names
 
 def style() -> str:
     """The style of every deck, the colours of its code with it."""
-    light, dark = (HtmlFormatter(style=name).get_style_defs(".code") for name in (LIGHT_CODE, DARK_CODE))
+    light, dark = (HtmlFormatter(style=name).get_style_defs(".source") for name in (LIGHT_CODE, DARK_CODE))
     return "\n".join([light, f"@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}",
                       (HERE / "slides.css").read_text(encoding="utf-8")])
 
