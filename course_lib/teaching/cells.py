@@ -3,6 +3,7 @@
 import ast
 import html
 import re
+import textwrap
 from dataclasses import dataclass
 
 from bs4 import BeautifulSoup
@@ -57,7 +58,11 @@ def source_shown(cell) -> str:
     for output in cell.outputs:
         data = output.get("data", {})
         if "highlight" in text_of(data.get("text/html", "")) and not pictures(cell):
-            return short(text_of(data.get("text/plain", "")), CODE_LINES)
+            source = textwrap.dedent(text_of(data.get("text/plain", "")))
+            try:
+                return short("\n\n".join(lines_of(source, node) for node in ast.parse(source).body), CODE_LINES)
+            except SyntaxError:
+                return ""
     return ""
 
 

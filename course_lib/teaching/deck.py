@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from course_lib.offline.markdown import to_html
 from course_lib.teaching import cells
 from course_lib.teaching.exercises import exercise_of, tags
-from course_lib.teaching.lead import Block, blocks, count, halves, last_sentence, lead, shorten, split_prompt
+from course_lib.teaching.lead import Block, blocks, count, halves, items, last_sentence, lead, shorten, split_prompt
 
 TITLE_WORDS, PROMPT_WORDS, TASK_WORDS, DENSE_WORDS, FULL_WORDS = 22, 45, 90, 60, 75
 MINUTES = re.compile(r"\W*(About|In) (\d+|ten) minutes")
@@ -37,6 +37,16 @@ class Slide:
         return re.sub(r"^<p>(.*)</p>\s*$", r"\1", to_html(self.title).strip(), flags=re.DOTALL) if self.title else ""
 
 
+def shorten_question(text: str) -> str:
+    """The first sentences of a question; of a list of questions, the first of them."""
+    if not text.startswith(("-", "1.")):
+        return shorten(text, PROMPT_WORDS)
+    found = items(text)
+    while len(found) > 1 and sum(map(count, found)) > TASK_WORDS:
+        found.pop()
+    return "\n".join(found)
+
+
 def as_html(parts: list[Block]) -> str:
     """Blocks as HTML, marked as dense where there are many words."""
     body = to_html("\n\n".join(part.text for part in parts))
@@ -51,6 +61,7 @@ class Deck:
         self.slides: list[Slide] = []
         self.section = ("", "")  # (kicker, title) of the last heading
         self.waiting: Slide | None = None  # a text that may become no more than the title of a figure
+        self.begun = False  # whether the first section has begun
         self.leads_to = ""  # the sentence or question that leads to what the next cell shows
         self.tasks: dict[str, list[Block]] = {}
         for cell in notebook.cells:
@@ -90,6 +101,7 @@ class Deck:
             self.opening(title, parts)
             return
         if title:
+            self.begun = True
             self.flush()
             first, colon, rest = title.partition(": ")
             self.section = (first, rest[:1].upper() + rest[1:]) if colon else ("", title)
@@ -128,7 +140,7 @@ class Deck:
             for text in halves(part.text) if part.kind == "list" else [part.text]:
                 self.add("text", self.section[1], as_html([Block(part.kind, text)]), kicker=self.section[0])
         if question:
-            question = question if question.startswith(("-", "1.")) else shorten(question, PROMPT_WORDS)
+            question = shorten_question(question)
             self.add("prompt", "" if shown or small or not headed else self.section[1],
                      as_html([Block("paragraph", question)]), kicker="Predict, then look")
             self.leads_to = last_sentence(question)
@@ -145,22 +157,20 @@ class Deck:
         if exercise_of(cell):
             self.task(cell)
             return
-        figures, printed = cells.pictures(cell), cells.printed(cell)
-        code = cells.code_shown(cell)
-        title = self.leads_to if self.leads_to and count(self.leads_to) <= TITLE_WORDS else ""
-        shows = cells.source_shown(cell)
-        if self.waiting and (figures or shows or printed) and title:
+        figures, printed, shows = cells.pictures(cell), cells.printed(cell), cells.source_shown(cell)
+        code = cells.code_shown(cell) if self.begun else ""  # before the first section it only prepares
+        leads_to = self.leads_to if count(self.leads_to) <= TITLE_WORDS else ""
+        if self.waiting and leads_to and (figures or printed):
             self.waiting = None  # its only sentence is the title
-        if code:
-            body = cells.as_code(code) + (cells.as_printed(printed) if printed and not figures else "")
-            self.add("code", "" if figures or shows else title, body)
+        if code:  # the title is kept for the figure, if one comes, in this cell or the next
+            self.add("code", leads_to if printed and not figures else "",
+                     cells.as_code(code) + (cells.as_printed(printed) if printed and not figures else ""))
         elif printed and not figures:
-            self.add("code", title, cells.as_printed(printed))
+            self.add("code", leads_to, cells.as_printed(printed))
         if shows:
-            self.add("code", title, cells.as_code(shows))
-        for figure in figures:
-            self.add("figure", title, cells.as_figure(figure))
-            title = ""
+            self.add("code", "", cells.as_code(shows))
+        for number, figure in enumerate(figures):
+            self.add("figure", "" if number else leads_to, cells.as_figure(figure))
         if figures or printed or shows:
             self.leads_to = ""
 

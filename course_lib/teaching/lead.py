@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 LEAD_WORDS = 45
-PREDICT = re.compile(r"\**\(?\bpredict, then look\b[.:,]?\**[:.,]?", re.IGNORECASE)
+PREDICT = re.compile(r"\**\(?\bpredict, then look\b(?: [^.:?*]{0,40}:)?[.:,]?\**[:.,]?", re.IGNORECASE)
 DETAILS = re.compile(r"<details.*?(</details>|\Z)", re.DOTALL | re.IGNORECASE)
 COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 WHOLE = re.compile(r"\$\$.*?\$\$|\$[^$\n]+\$|`[^`\n]+`|\[[^\]]*\]\([^)]*\)", re.DOTALL)  # where no sentence ends
@@ -85,9 +85,9 @@ def sentences(text: str) -> list[str]:
 
 
 def shorten(text: str, words: int = LEAD_WORDS) -> str:
-    """The first sentences of a text, at least one, with at most so many words."""
-    kept = ""
-    for sentence in sentences(text):
+    """The first sentences of a text, at least one, with at most so many words; without asides in brackets."""
+    kept, found = "", sentences(text)
+    for sentence in [sentence for sentence in found if not sentence.startswith("(")] or found:
         if kept and count(kept + " " + sentence) > words:
             break
         kept = f"{kept} {sentence}".strip()
@@ -122,8 +122,8 @@ def split_prompt(parts: list[Block]) -> tuple[list[Block], str]:
         if not after and rest and rest[0].kind == "list":  # the question is a list of them
             after, rest = rest[0].text, rest[1:]
         if not after:  # the question came first
-            *before_it, after = sentences(before)
-            before = " ".join(before_it)
+            *before_it, last = sentences(before)
+            before, after = ("", before) if count(before) <= LEAD_WORDS else (" ".join(before_it), last)
         after = after[:1].upper() + after[1:]
         return [*parts[:place], *([Block("paragraph", before)] if before else []), *rest], after
     return parts, ""

@@ -13,6 +13,11 @@
 
   function fit(slide) {
     const content = slide.querySelector(".content");
+    for (const formula of content.querySelectorAll(".formula")) { // a wide one shrinks alone
+      formula.style.fontSize = "";
+      const size = Math.min(1, (formula.clientWidth - 1) / formula.scrollWidth);
+      if (size < 1) formula.style.fontSize = `${size.toFixed(3)}em`;
+    }
     for (let size = 1; size >= SMALLEST; size -= 0.04) {
       content.style.setProperty("--fit", size.toFixed(2));
       if (!overflows(content)) return;
