@@ -1,4 +1,4 @@
-"""The commands: `python -m course_lib COMMAND`; `python -m course_lib --help` lists them, and each has its own --help."""
+"""The commands: `python -m course_lib COMMAND`; `--help` lists them, and each has its own."""
 
 import argparse
 import json

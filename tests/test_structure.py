@@ -19,7 +19,8 @@ FLOORS = [
     ["models", "evaluation"],
     ["recipes", "pipeline"],
     ["reports", "bench", "offline"],
-    ["labs", "checks", "notebooks", "site", "teaching"],
+    ["labs", "checks", "notebooks", "site"],
+    ["teaching"],
     ["__main__"],
 ]
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
