@@ -13,7 +13,8 @@ from pygments.lexers import PythonLexer
 
 from course_lib.teaching.exercises import parse
 
-CODE_LINES, PLAIN_LINES, PRINTED_LINES, PRINTED_COLUMNS = 12, 8, 10, 92
+CODE_LINES, PLAIN_LINES, PRINTED_LINES = 12, 8, 10
+PLAIN_COLUMNS, PRINTED_COLUMNS = 80, 92
 IMPORTS = (ast.Import, ast.ImportFrom)
 DEFINITIONS = (ast.FunctionDef, ast.ClassDef)
 REMARK = re.compile(r"\s{2,}#[^'\"]*$")
@@ -87,8 +88,8 @@ def code_shown(cell) -> str:
         return short("\n\n".join(lines_of(cell.source, node) for node in defined), CODE_LINES)
     if cell.outputs or {"check", "lab"} & set(cell.metadata.get("tags", [])):
         return ""
-    rest = [lines_of(cell.source, node) for node in body if not isinstance(node, IMPORTS)]
-    return short("\n".join(rest), PLAIN_LINES)
+    rest = "\n".join(lines_of(cell.source, node) for node in body if not isinstance(node, IMPORTS))
+    return short(rest, PLAIN_LINES) if columns(rest) <= PLAIN_COLUMNS else ""
 
 
 def lines_of(source: str, node: ast.stmt) -> str:
@@ -107,8 +108,15 @@ def columns(text: str) -> int:
 
 
 def as_code(code: str) -> str:
-    marked = highlight(code, PythonLexer(), HtmlFormatter(cssclass="source"))
-    return marked.replace("<div ", f'<div style="--columns: {columns(code)}" ', 1)
+    """Coloured code; each line knows how far it is indented, so that the rest of a long one stays to its right."""
+    marked = highlight(code, PythonLexer(), HtmlFormatter(cssclass="source", linespans="line"))
+    soup = BeautifulSoup(marked, "html.parser")
+    soup.div["style"] = f"--columns: {columns(code)}"
+    for line in soup.select("span[id^=line-]"):
+        text = line.get_text()
+        del line["id"]
+        line["class"], line["style"] = "line", f"--indent: {len(text) - len(text.lstrip(' '))}"
+    return str(soup)
 
 
 def as_printed(text: str) -> str:

@@ -14,8 +14,10 @@ from course_lib.teaching import cells
 from course_lib.teaching.exercises import exercise_of, tags
 from course_lib.teaching.lead import Block, blocks, count, halves, items, last_sentence, lead, shorten, split_prompt
 
-TITLE_WORDS, PROMPT_WORDS, TASK_WORDS, DENSE_WORDS, FULL_WORDS = 22, 45, 90, 60, 75
+TITLE_WORDS, PROMPT_WORDS, TASK_WORDS, DENSE_WORDS = 22, 45, 90, 60
+FULL_WORDS, INTRODUCTION_WORDS = 75, 12
 MINUTES = re.compile(r"\W*(About|In) (\d+|ten) minutes")
+ASIDE = re.compile(r"\([^()]*\)\s*")
 TASK = re.compile(r"\*\*(\d+) · ([^*]+?)\.?\*\*[.:]?\s*")
 
 
@@ -123,13 +125,14 @@ class Deck:
     def text(self, headed: bool, parts: list[Block]) -> None:
         """A slide of words, one for each long list, formula, table or drawing in them, and one for a question."""
         parts, question = split_prompt(parts)
-        words = [part for part in parts if part.kind == "paragraph"]
+        words = [part for part in parts if part.kind == "paragraph" and not ASIDE.fullmatch(part.text)]
         shown = lead(words)
         kicker, title = self.section if headed else (self.section[1], "")
         self.leads_to = last_sentence(words[-1].text) if words and not headed else ""
         small = [part for part in parts if part.kind in ("formula", "list")]
         own = [part for part in parts if part.kind in ("table", "fence")]
-        if sum(part.words for part in [*shown, *small]) > FULL_WORDS or sum(part.kind == "list" for part in small) > 1:
+        introduced = len(small) == 1 and sum(part.words for part in shown) <= INTRODUCTION_WORDS
+        if not introduced and sum(part.words for part in [*shown, *small]) > FULL_WORDS:
             own, small = [part for part in parts if part.kind != "paragraph"], []
         if shown or small or headed and not question:
             self.flush()
