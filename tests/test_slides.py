@@ -86,9 +86,10 @@ def test_what_is_folded_away_or_unwanted_is_left_out():
 def test_exercises_are_tasks_alone():
     stub = code("def my_f(x):\n    ...\n\nchapter03.f(my_f)", printed("no"), tags=["exercise"])
     first = "## Exercises\n\nIntroduction.\n\n**1 · Write.** Write `f`.\n\n- a\n- b\n\n<details>Hint</details>"
-    slides = deck(first, stub, "**2 · Predict it**. How many?", code("n = ...\n\nchapter03.n(n)", tags=["exercise"]))
+    slides = deck(first, stub, "**2 · Predict it**. How many?", code("n = ...\n\nchapter03.n(n)", tags=["exercise"]),
+                  "**3 · Find the place** of x.", code("p = ...\n\nchapter03.p(p)", tags=["exercise"]))
     assert slides == [("task", "1 · Write", "Write f . a b def my_f ( x ): ..."),
-                      ("task", "2 · Predict it", "How many?")]
+                      ("task", "2 · Predict it", "How many?"), ("task", "3 · Find", "Find the place of x.")]
 
 
 def test_the_last_lines_are_two_slides_if_they_are_many():
@@ -99,7 +100,8 @@ def test_the_last_lines_are_two_slides_if_they_are_many():
 
 
 @pytest.mark.parametrize("text, parts", [
-    ("One. Two.", ["One.", "Two."]), ("See (Ho et al. 2020). Two `a. B` of $x. Y$.", ["See (Ho et al. 2020).",
+    ("One. Two.", ["One.", "Two."]), ("Ho et al. (2020) say. Two.", ["Ho et al. (2020) say.", "Two."]),
+    ("See (Ho et al. 2020). Two `a. B` of $x. Y$.", ["See (Ho et al. 2020).",
                                                                                     "Two `a. B` of $x. Y$."]),
     ("**One. Two.** Three.", ["**One. Two.**", "Three."]), ("It is *this. Not* that.", ["It is *this. Not* that."]),
 ])

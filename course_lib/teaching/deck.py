@@ -146,7 +146,7 @@ class Deck:
             question = shorten_question(question)
             self.add("prompt", "" if shown or small or not headed else self.section[1],
                      as_html([Block("paragraph", question)]), kicker="Predict, then look")
-            self.leads_to = last_sentence(question)
+            self.leads_to = last_sentence(question) if count(question) <= PROMPT_WORDS else ""
 
     def closing(self, parts: list[Block]) -> None:
         for part in parts:
@@ -184,8 +184,10 @@ class Deck:
         name = None
         for part in parts:
             if part.kind == "paragraph" and (match := TASK.match(part.text)):
-                name = f"{match[1]} · {match[2]}"
-                part = Block("paragraph", part.text[match.end():])
+                what, rest = match[2], part.text[match.end():]
+                if rest[:1].islower():  # "**2 · Write the loop** of ..." is one sentence
+                    what, rest = what.split()[0], f"{what} {rest}"
+                name, part = f"{match[1]} · {what}", Block("paragraph", rest)
                 self.tasks[name] = []
             if name and part.text:
                 self.tasks[name].append(part)

@@ -8,7 +8,7 @@ PREDICT = re.compile(r"\**\(?\bpredict, then look\b(?: [^.:?*]{0,40}:)?[.:,]?\**
 DETAILS = re.compile(r"<details.*?(</details>|\Z)", re.DOTALL | re.IGNORECASE)
 COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 WHOLE = re.compile(r"\$\$.*?\$\$|\$[^$\n]+\$|`[^`\n]+`|\[[^\]]*\]\([^)]*\)", re.DOTALL)  # where no sentence ends
-END = re.compile(r"(?<=[.!?])[*_\")”]*\s+(?=[*_\"(“]*[A-Z0-9\x00])")
+END = re.compile(r"(?<=[.!?])(?<!\bal\.)(?<!\beq\.)(?<!\be\.g\.)(?<!\bi\.e\.)[*_\")”]*\s+(?=[*_\"(“]*[A-Z0-9\x00])")
 KINDS = {"fence": re.compile(r"(```|~~~)"), "heading": re.compile(r"#{1,6}\s"),
          "formula": re.compile(r"\$\$|\\begin\{"), "table": re.compile(r"\|"),
          "list": re.compile(r"([-*+]|\d+[.)])\s")}
