@@ -9,7 +9,7 @@ from handed_in import CLASS, LOOP, SETUP, STEP, write_notebook
 
 from course_lib import __main__, notebooks
 from course_lib.runtime import CourseError
-from course_lib.teaching import grade
+from course_lib.teaching import attempts, grade
 from course_lib.teaching.needed import needed_cells
 
 ORIGINAL = notebooks.FOLDER / "03_generate.ipynb"
@@ -70,6 +70,18 @@ def test_an_exercise_whose_call_is_gone_is_found_by_its_mark(tmp_path):
                       [grade.describe(notebooks.read(ORIGINAL))], 12)
     assert row.statuses["chapter03.step"] == "not tried"
     assert row.problems == ["chapter03.step: the line that calls the check is gone."]
+
+
+def test_when_the_time_is_up_the_rest_is_told_so(monkeypatch):
+    def hang(sources, left, banned, clock, result):
+        clock.end = 0.0
+        return 1, "It hung."
+
+    monkeypatch.setattr(attempts, "run_once", hang)
+    result = attempts.Attempt({})
+    attempts.run_tried(["", "", ""], {"a": 1, "b": 2}, 5, result)
+    assert result.statuses == {"a": "failed", "b": "failed"}
+    assert result.problems == ["a: It hung.", "b: There was no time left for it after 5 seconds."]
 
 
 # ------------------------------------------------------------------------------------------- which cells are needed

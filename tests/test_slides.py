@@ -101,8 +101,7 @@ def test_the_last_lines_are_two_slides_if_they_are_many():
 
 @pytest.mark.parametrize("text, parts", [
     ("One. Two.", ["One.", "Two."]), ("Ho et al. (2020) say. Two.", ["Ho et al. (2020) say.", "Two."]),
-    ("See (Ho et al. 2020). Two `a. B` of $x. Y$.", ["See (Ho et al. 2020).",
-                                                                                    "Two `a. B` of $x. Y$."]),
+    ("See (Ho et al. 2020). Two `a. B` of $x. Y$.", ["See (Ho et al. 2020).", "Two `a. B` of $x. Y$."]),
     ("**One. Two.** Three.", ["**One. Two.**", "Three."]), ("It is *this. Not* that.", ["It is *this. Not* that."]),
 ])
 def test_sentences_are_told_apart(text, parts):
