@@ -63,6 +63,15 @@ def test_the_command_writes_all_or_nothing(tmp_path, capsys):
     assert sorted(path.name for path in out.iterdir()) == [CHAPTERS[1].name, "student.json"]
 
 
+def test_a_page_that_is_linked_to_comes_along(tmp_path):
+    notebook = new_notebook(cells=[new_markdown_cell("# 1\n\n[a](terms.md#a) [b](none.md) [c](../up.md)")])
+    nbformat.write(notebook, tmp_path / "a.ipynb")
+    for name in ("terms.md", "other.md"):
+        (tmp_path / name).write_text("# Terms")
+    assert run("student", tmp_path / "a.ipynb", "--out", tmp_path / "student") == 0
+    assert sorted(path.name for path in (tmp_path / "student").iterdir()) == ["a.ipynb", "student.json", "terms.md"]
+
+
 def test_bad_input_gets_one_sentence_and_no_copy(tmp_path, capsys):
     write_notebook(tmp_path / "mine.ipynb", [SETUP, LOOP])
     nbformat.write(new_notebook(cells=[new_code_cell("1", outputs=[new_output("stream", text="1")]),

@@ -1,6 +1,8 @@
 """A student's copy: the chapters without their solutions, every exercise cell marked so that grading finds it."""
 
 import copy
+import re
+import shutil
 from pathlib import Path
 from typing import Callable, Iterator
 
@@ -8,6 +10,8 @@ import nbformat
 
 from course_lib.offline.folder import new_folder
 from course_lib.teaching.exercises import KEY, exercise_of, read_chapters, tags
+
+LINK = re.compile(r"\]\(([\w.-]+\.md)\b")
 
 
 def without_solutions(notebook) -> tuple[object, int, int]:
@@ -28,15 +32,23 @@ def without_solutions(notebook) -> tuple[object, int, int]:
     return copied, exercises, len(notebook.cells) - len(copied.cells)
 
 
+def pages_beside(notebook, folder: Path) -> set[Path]:
+    """The Markdown pages in the notebook's own folder that it links to, such as a glossary."""
+    names = {name for cell in notebook.cells if cell.cell_type == "markdown" for name in LINK.findall(cell.source)}
+    return {folder / name for name in names if (folder / name).is_file()}
+
+
 def write_copies(paths: list[Path], out: Path, read: Callable) -> Iterator[tuple[str, int, int]]:
     """Write a student's copy of each notebook and yield (name, exercises, solutions left out) for each.
 
-    out: the folder, made when all copies are done; read: path -> notebook. Raises CourseError if a notebook is none
-    of the course's or `out` holds other things.
+    out: the folder, made when all copies are done, with the pages beside the notebooks that they link to; read: path ->
+    notebook. Raises CourseError if a notebook is none of the course's or `out` holds other things.
     """
     chapters = read_chapters(paths, read)
     with new_folder(out, "student") as folder:
         for path, notebook in chapters.items():
             copied, exercises, solutions = without_solutions(notebook)
             nbformat.write(copied, folder / path.name)
+            for page in pages_beside(copied, path.parent):
+                shutil.copyfile(page, folder / page.name)
             yield path.name, exercises, solutions
