@@ -1,4 +1,4 @@
-"""The commands: `python -m course_lib {generate,train,evaluate,bench,notebooks,site}`; each has its --help."""
+"""The commands: `python -m course_lib COMMAND`; `--help` lists them, and each has its own."""
 
 import argparse
 import json
@@ -171,6 +171,47 @@ def run_site(options: argparse.Namespace) -> None:
     print(f"Open {options.out / 'index.html'}: {len(paths)} chapters, {size / 1e6:.1f} MB; it needs no network.")
 
 
+def run_slides(options: argparse.Namespace) -> None:
+    from course_lib import notebooks
+    from course_lib.runtime import CourseError
+
+    try:
+        from course_lib.teaching.slides import export_slides
+    except ModuleNotFoundError as error:
+        raise CourseError(f"To make slides, {error.name} is needed: pip install -e '.[lab]'") from None
+    paths = options.paths or sorted(notebooks.FOLDER.glob("*.ipynb"))
+    for name, number, size in export_slides(paths, options.out, notebooks.read):
+        print(f"{name}: {number} slides, {size / 1000:.0f} KB")
+    print(f"Open the files in {options.out} with a browser; they need no network.")
+
+
+def run_student(options: argparse.Namespace) -> None:
+    from course_lib import notebooks
+    from course_lib.teaching.student import write_copies
+
+    paths = options.paths or sorted(notebooks.FOLDER.glob("*.ipynb"))
+    for name, exercises, solutions in write_copies(paths, options.out, notebooks.read):
+        print(f"{name}: {exercises} exercises, {solutions} cells with solutions left out")
+    print(f"Hand out {options.out}; what comes back is graded by python -m course_lib grade FOLDER.")
+
+
+def run_grade(options: argparse.Namespace) -> None:
+    from course_lib import notebooks
+    from course_lib.teaching import grade
+
+    check_place(options.out)
+    handed_in = grade.find_notebooks(options.folder)
+    rows = []
+    for row in grade.grade_all(handed_in, options.seconds, sorted(notebooks.FOLDER.glob("*.ipynb")), notebooks.read):
+        rows.append(row)
+        told = f"{row.passed} of {len(row.statuses)} passed" if row.statuses else row.problems[0]
+        print(f"{row.name}: {told} ({row.seconds:.0f} s)", flush=True)
+    grade.write_report(rows, options.out)
+    for name in grade.changed(options.folder, handed_in):
+        print(f"{name} was changed while the notebooks ran: its row is about what was handed in.", file=sys.stderr)
+    print(f"The report is in {options.out}: {len(rows)} notebooks.")
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m course_lib", description="Noise to Image, from the command line.")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
@@ -231,6 +272,25 @@ def parser() -> argparse.ArgumentParser:
     site.add_argument("paths", nargs="*", type=Path, help="which chapters (default: all of notebooks/)")
     site.add_argument("--out", type=Path, default=Path("site"), help="the folder to make (default site)")
     site.set_defaults(run=run_site)
+
+    slides = commands.add_parser("slides", help="make slides of chapters, one file each, for a browser")
+    slides.add_argument("paths", nargs="*", type=Path, help="which chapters (default: all of notebooks/)")
+    slides.add_argument("--out", type=Path, default=Path("slides"), help="the folder to make (default slides)")
+    slides.set_defaults(run=run_slides)
+
+    student = commands.add_parser("student", help="copy chapters without their solutions, to hand out")
+    student.add_argument("paths", nargs="*", type=Path, help="which chapters (default: all of notebooks/)")
+    student.add_argument("--out", type=Path, default=Path("student"), help="the folder to make (default student)")
+    student.set_defaults(run=run_student)
+
+    grade = commands.add_parser("grade", help="run handed-in notebooks and report on their exercises",
+                                description="Run each notebook of a folder, apart from the others, and write a table: "
+                                "passed, failed or not tried for each exercise, and what went wrong.")
+    grade.add_argument("folder", type=Path, help="where the handed-in notebooks lie, in it or in folders of it")
+    grade.add_argument("--out", type=Path, default=Path("grades.csv"), help="where to write (default grades.csv)")
+    grade.add_argument("--seconds", type=positive, default=120.0, help="how long one notebook may run, half of it for "
+                       "a cell and a quarter for an exercise (default 120)")
+    grade.set_defaults(run=run_grade)
     return top
 
 

@@ -13,12 +13,12 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from small_site import CODE, write_chapters
 
 from course_lib import __main__, notebooks
+from course_lib.offline.formulae import formula
+from course_lib.offline.markdown import to_html
+from course_lib.offline.network import remote_references
 from course_lib.runtime import CourseError
 from course_lib.site import export_site
 from course_lib.site.chapters import describe
-from course_lib.site.formulae import formula
-from course_lib.site.links import remote_references
-from course_lib.site.markdown import to_html
 from course_lib.site.widgets import STATE, VIEW, reachable
 
 

@@ -18,8 +18,9 @@ FLOORS = [
     ["text", "sampling", "training", "pages", "attention", "costs"],
     ["models", "evaluation"],
     ["recipes", "pipeline"],
-    ["reports", "bench"],
+    ["reports", "bench", "offline"],
     ["labs", "checks", "notebooks", "site"],
+    ["teaching"],
     ["__main__"],
 ]
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}

@@ -5,9 +5,9 @@ import time
 from pathlib import Path
 from typing import Callable, Iterator
 
+from course_lib.offline.folder import new_folder
 from course_lib.runtime import CourseError
 from course_lib.site.chapters import describe
-from course_lib.site.folder import new_site
 from course_lib.site.pages import HERE, Pages
 
 CONTENTS, STYLE, PLAYER = "index.html", "site.css", "player.js"
@@ -35,7 +35,7 @@ def export_site(paths: list[Path], out: Path, read: Callable, run: Callable) -> 
     other things, a cell fails, or a page would load something from the network.
     """
     check_chapters(paths)
-    with new_site(out) as folder:
+    with new_folder(out, "site") as folder:
         chapters = [describe(path, read(path)) for path in paths]
         pages = Pages(chapters)
         for chapter in chapters:

@@ -9,11 +9,12 @@ from jupyterlab_pygments import JupyterStyle
 from nbconvert import HTMLExporter
 from pygments.formatters import HtmlFormatter
 
+from course_lib.offline.markdown import to_html
+from course_lib.offline.network import remote_references
 from course_lib.runtime import ROOT, CourseError
 from course_lib.site import widgets
 from course_lib.site.chapters import Chapter
-from course_lib.site.links import Links, remote_references
-from course_lib.site.markdown import to_html
+from course_lib.site.links import Links
 
 HERE = Path(__file__).parent
 DARK = "@media screen and (prefers-color-scheme: dark) {{\n{}\n}}"

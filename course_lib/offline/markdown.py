@@ -2,7 +2,7 @@
 
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-from course_lib.site.formulae import formula
+from course_lib.offline.formulae import formula
 
 
 class Renderer(IPythonRenderer):

@@ -1,4 +1,4 @@
-"""The folder of a site: made beside its place, moved there whole, and never in the place of anything else."""
+"""A folder made beside its place, moved there whole, and never in the place of anything else."""
 
 import json
 import tempfile
@@ -8,18 +8,22 @@ from typing import Iterator
 
 from course_lib.runtime import CourseError
 
-LIST = "site.json"  # in every site: the names of its files, by which it is known again
 DUST = {".DS_Store", "Thumbs.db", "desktop.ini"}  # what systems leave in any folder that was looked at
 
 
-def check_place(out: Path) -> None:
-    """CourseError unless `out` is free, an empty folder, or a site that was exported before."""
+def list_name(kind: str) -> str:
+    """The file that is in every folder of a kind: the names of its files, by which it is known again."""
+    return f"{kind}.json"
+
+
+def check_place(out: Path, kind: str) -> None:
+    """CourseError unless `out` is free, an empty folder, or a folder of this kind that was made before."""
     if not out.exists():
         return
     if not out.is_dir():
-        raise CourseError(f"{out} is a file: choose another place for the site.")
+        raise CourseError(f"{out} is a file: choose another place.")
     try:
-        own = {LIST, *json.loads((out / LIST).read_text(encoding="utf-8"))}
+        own = {list_name(kind), *json.loads((out / list_name(kind)).read_text(encoding="utf-8"))}
     except (OSError, ValueError, TypeError):
         own = set()
     others = sorted({path.name for path in out.iterdir()} - own - DUST)
@@ -28,23 +32,23 @@ def check_place(out: Path) -> None:
 
 
 @contextmanager
-def new_site(out: Path) -> Iterator[Path]:
-    """An empty folder to fill; at the end it becomes `out`, in the place of an earlier site if there is one.
+def new_folder(out: Path, kind: str) -> Iterator[Path]:
+    """An empty folder to fill; at the end it becomes `out`, in the place of an earlier one of its kind if there is one.
 
-    If anything fails before, the earlier site stays and nothing is left of the new one. Raises CourseError if `out`
-    is something else or cannot be written.
+    kind: a word such as "site". If anything fails before, the earlier folder stays and nothing is left of the new one.
+    Raises CourseError if `out` is something else or cannot be written.
     """
     try:
         out = out.resolve()
-        check_place(out)
+        check_place(out, kind)
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as workshop:
             new, old = Path(workshop, "new"), Path(workshop, "old")
             new.mkdir()
             yield new
             names = sorted(path.name for path in new.iterdir())
-            (new / LIST).write_text(json.dumps(names, indent=1), encoding="utf-8")
-            check_place(out)  # minutes have passed
+            (new / list_name(kind)).write_text(json.dumps(names, indent=1), encoding="utf-8")
+            check_place(out, kind)  # minutes have passed
             if out.exists():
                 out.rename(old)
             try:
