@@ -84,7 +84,7 @@ def _only_the_last_stride(layers) -> int:
 @check("Fill in the body of my_reach: it returns a whole number.")
 def reach(function) -> str:
     stacks = ([(3, 1)], [(3, 1)] * 4, [(5, 1), (1, 1)], [(3, 2), (3, 1)],
-              [(3, 1), (3, 2), (3, 1), (3, 2), (3, 1)], [(5, 2), (3, 2), (3, 2), (3, 1)])
+              [(3, 1), (3, 2), (3, 2), (3, 1)], [(5, 2), (3, 2), (3, 2), (3, 1)])
     for layers in stacks:
         answer, wanted = function(list(layers)), _side(layers)
         if answer is None or answer is ...:
