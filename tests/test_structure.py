@@ -19,7 +19,7 @@ FLOORS = [
     ["models", "evaluation"],
     ["recipes", "pipeline"],
     ["reports", "bench"],
-    ["labs", "checks", "notebooks", "site"],
+    ["labs", "checks", "notebooks", "glossary", "site"],
     ["__main__"],
 ]
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
