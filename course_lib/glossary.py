@@ -77,7 +77,7 @@ ENTRIES = (
     Entry("score", "The gradient of the logarithm of the noisy data's density: the direction in which data get "
           "likelier. Whoever has the best guess has the score, and the other way round.", 2),
     Entry("U-Net", "A network that makes the picture smaller step by step, and larger again, and hands the details "
-          "across at each size. Chapter 04 opens it up.", 2, elsewhere=("UNet", "Unet", "u-net", "U-net")),
+          "across at each size. Chapter 04 opens it up.", 2, elsewhere=("UNet", "Unet", "U-net")),
     Entry("v", "The mixture alpha eps - sigma x0, the target that is safe at weak and at strong noise. All models of "
           "this course predict it.", 2),
     # 03 Generate
