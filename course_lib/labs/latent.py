@@ -84,7 +84,7 @@ class LatentLab(Face):
         self.channel = check_whole(channel, "The channel", 0, channels - 1)
         self.place = check_place((rows // 2, columns // 2) if place is None else place, rows, columns)
         self.live = Live(self.answer, self._done, self._failed, lambda busy: None)
-        self.brush = Brush(self.paint)
+        self.brush = Brush(self._paint)
         self._open(opened)
         self.meter = Meter(vae)
         super().__init__(Upload(self.take), self.brush, self.meter)
@@ -108,7 +108,7 @@ class LatentLab(Face):
             raise CourseError("This lab was opened with a picture that is not square: open it anew to bring your own.")
         self._open(open_latents(self.vae, to_tensor(open_picture(io.BytesIO(file), height, name)[None])[0]))
 
-    def paint(self, push: Tensor) -> None:
+    def _paint(self, push: Tensor) -> None:
         """Have the latents with `push` (C, h, w) added decoded and shown; the latest request wins."""
         self.push = push
         self.live.ask((self.opened, push))

@@ -19,7 +19,8 @@ function placesBetween([top, left], [bottom, right]) {
 function makePainting(model) {
   const views = new Set();
   const self = { channel: 0, place: [0, 0], strength: 3, size: 1, view: 0, page: null, history: [], views };
-  let [timer, waiting, before, touched] = [null, false, null, null];
+  let [timer, waiting] = [null, false];
+  let [before, touched, tip] = [null, null, null]; // of the stroke under way
 
   self.open = () => {
     const opened = model.get("opened");
@@ -65,7 +66,7 @@ function makePainting(model) {
   };
 
   self.begin = (at) => {
-    [before, touched, self.place] = [self.push.slice(), new Set(), at];
+    [before, touched, tip] = [self.push.slice(), new Set(), at];
     self.go(at);
   };
 
@@ -73,7 +74,7 @@ function makePainting(model) {
   // often it crosses it.
   self.go = (to) => {
     const { most } = model.get("opened");
-    for (const place of placesBetween(self.place, to)) {
+    for (const place of placesBetween(tip, to)) {
       const [top, left, bottom, right] = self.covered(place);
       for (let row = top; row < bottom; row += 1) {
         for (let column = left; column < right; column += 1) {
@@ -83,14 +84,14 @@ function makePainting(model) {
         }
       }
     }
-    self.place = to;
+    tip = to;
+    self.move(to);
     changed();
   };
 
   self.end = () => {
     if (before.some((old, i) => old !== self.push[i])) self.history = [...self.history, before].slice(-DEEPEST);
     [before, touched] = [null, null];
-    self.move(self.place);
     views.forEach((show) => show());
   };
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -11,7 +12,7 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator
+from typing import Iterator, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 90
@@ -45,6 +46,12 @@ class NotReady(Exception):
     """JupyterLab did not come up."""
 
 
+def is_labs_own(stack: str) -> bool:
+    """Whether an error was raised by JupyterLab alone: its pages race with themselves now and then."""
+    frames = re.findall(r"(?:https?|blob):\S+", stack)
+    return bool(frames) and all("/static/lab/" in frame for frame in frames)
+
+
 class Lab:
     """A running JupyterLab: its address, and the folder that it serves."""
 
@@ -72,6 +79,29 @@ class Lab:
         """Open a notebook and start all its cells."""
         self.open(page, notebook)
         page.evaluate("() => { jupyterapp.commands.execute('notebook:run-all-cells'); }")
+
+    @contextmanager
+    def notebook(self, browser, name: str, sources: Sequence[str], height: int) -> Iterator[tuple]:
+        """A page on which a notebook of these cells is running: (page, all that it sends to the kernel).
+
+        At the end the browser must not have complained; what JupyterLab's own scripts do among themselves is its own.
+        """
+        cells = [{"cell_type": "code", "id": f"cell{i}", "metadata": {}, "outputs": [], "execution_count": None,
+                  "source": source} for i, source in enumerate(sources)]
+        (self.folder / name).write_text(json.dumps({
+            "nbformat": 4, "nbformat_minor": 5, "cells": cells,
+            "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}}}))
+        context = browser.new_context(viewport={"width": 1280, "height": height})
+        page = context.new_page()
+        page.set_default_timeout(90_000)
+        complaints, sent = [], []
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: None if is_labs_own(error.stack) else complaints.append(error.stack))
+        page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(frame)))
+        self.run_all(page, name)
+        yield page, sent
+        assert not complaints
+        context.close()
 
     def end_sessions(self) -> None:
         """Shut every kernel down: Lab would attach a notebook that is opened again to its old one."""

@@ -4,7 +4,6 @@ use a mouse, nothing cut off, nothing left behind by a cell that runs again."""
 import os
 from pathlib import Path
 
-import nbformat
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
@@ -68,19 +67,9 @@ RING = """part => {
 
 @pytest.fixture(scope="module")
 def page(chrome, lab):
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in SOURCES])
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
-    nbformat.write(notebook, lab.folder / "all_labs.ipynb")
-    context = chrome.new_context(viewport={"width": 1280, "height": 9000})
-    page = context.new_page()
-    page.set_default_timeout(90_000)
-    complaints = []
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    lab.run_all(page, "all_labs.ipynb")
-    settle(page)
-    yield page
-    assert not complaints
-    context.close()
+    with lab.notebook(chrome, "all_labs.ipynb", SOURCES, 9000) as (page, _):
+        settle(page)
+        yield page
 
 
 def settle(page) -> None:

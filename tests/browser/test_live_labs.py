@@ -1,6 +1,5 @@
 """The labs that paint, in a real JupyterLab: what a learner types, rolls, drags and points at changes the picture."""
 
-import nbformat
 import numpy as np
 import pytest
 
@@ -31,20 +30,10 @@ RUN_CELL = """async number => {
 
 @pytest.fixture(scope="module")
 def page(chrome, lab):
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in CELLS])
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
-    nbformat.write(notebook, lab.folder / "live_labs.ipynb")
-    context = chrome.new_context(viewport={"width": 1280, "height": 4200})
-    page = context.new_page()
-    page.set_default_timeout(90_000)
-    complaints = []
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    lab.run_all(page, "live_labs.ipynb")
-    page.locator(".scrubber canvas[aria-label]").nth(6).wait_for()
-    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
-    yield page
-    assert not complaints
-    context.close()
+    with lab.notebook(chrome, "live_labs.ipynb", CELLS, 4200) as (page, _):
+        page.locator(".scrubber canvas[aria-label]").nth(6).wait_for()
+        page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
+        yield page
 
 
 class Card:

@@ -2,9 +2,7 @@
 
 import base64
 import io
-import json
 import os
-import re
 from pathlib import Path
 
 import nbformat
@@ -46,12 +44,6 @@ def colour(frame: int, view: int = 0) -> list[int]:
     return [5 * frame, 255 - 5 * frame, 100 * view]
 
 
-def is_labs_own(stack: str) -> bool:
-    """Whether an error was raised by JupyterLab alone: its pages race with themselves now and then."""
-    frames = re.findall(r"(?:https?|blob):\S+", stack)
-    return bool(frames) and all("/static/lab/" in frame for frame in frames)
-
-
 class Hands:
     """One scrubber on the page, and what can be done with it."""
 
@@ -80,26 +72,11 @@ class Hands:
 
 @pytest.fixture(scope="module")
 def opened(chrome, lab):
-    """The page with both labs run, the notebook's path, the browser's complaints, and all that it sent."""
-    cells = [{"cell_type": "code", "id": f"cell{i}", "metadata": {}, "outputs": [], "execution_count": None,
-              "source": source} for i, source in enumerate((SCRUBBER_CELL, NOISE_CELL))]
-    notebook = {"nbformat": 4, "nbformat_minor": 5, "cells": cells,
-                "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}}}
-    path = lab.folder / "scrub.ipynb"
-    path.write_text(json.dumps(notebook))
-    context = chrome.new_context(viewport={"width": 1280, "height": 1500})
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    complaints, sent = [], []
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: None if is_labs_own(error.stack) else complaints.append(error.stack))
-    page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(frame)))
-    lab.run_all(page, "scrub.ipynb")
-    page.locator(".scrubber canvas[aria-label]").nth(1).wait_for()
-    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
-    yield page, path, complaints, sent
-    assert not complaints
-    context.close()
+    """The page with both labs run, the notebook's path, and all that the page sent to the kernel."""
+    with lab.notebook(chrome, "scrub.ipynb", (SCRUBBER_CELL, NOISE_CELL), 1500) as (page, sent):
+        page.locator(".scrubber canvas[aria-label]").nth(1).wait_for()
+        page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
+        yield page, lab.folder / "scrub.ipynb", sent
 
 
 @pytest.fixture
@@ -200,7 +177,7 @@ def test_what_is_seen_is_told_once_it_rests(scrubber):
 
 
 def test_keys_leave_the_notebook_alone_and_the_kernel_hears_nothing(scrubber, opened):
-    page, _, _, sent = opened
+    page, _, sent = opened
     cells, active, before = page.evaluate(CELLS), page.evaluate(ACTIVE), len(sent)
     for target in (scrubber.slider, scrubber.button, scrubber.root.locator(".views input").first):
         target.focus()
@@ -319,7 +296,7 @@ def test_the_noise_lab_changes_in_place(opened, tmp_path):
 
 
 def test_without_widgets_the_strip_is_shown(opened):
-    page, path, _, _ = opened
+    page, path, _ = opened
     page.evaluate("() => { jupyterapp.commands.execute('docmanager:save'); }")
     page.wait_for_function("() => !jupyterapp.shell.currentWidget.context.model.dirty")
     notebook = nbformat.read(path, as_version=4)

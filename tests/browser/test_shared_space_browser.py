@@ -4,7 +4,6 @@ import base64
 import importlib
 import io
 
-import nbformat
 import numpy as np
 import pytest
 import torch
@@ -29,17 +28,10 @@ COUNT = "() => jupyterapp.shell.currentWidget.content.model.sharedModel.cells.le
 @pytest.fixture(scope="module")
 def page(chrome, lab):
     """A page on which the lab stands."""
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
-    nbformat.write(notebook, lab.folder / "shared_space.ipynb")
-    context = chrome.new_context(viewport={"width": 1280, "height": 1200})
-    page = context.new_page()
-    page.set_default_timeout(90_000)
-    lab.run_all(page, "shared_space.ipynb")
-    page.locator(".lab-face img").nth(1).wait_for()
-    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
-    yield page
-    context.close()
+    with lab.notebook(chrome, "shared_space.ipynb", [CELL], 1200) as (page, _):
+        page.locator(".lab-face img").nth(1).wait_for()
+        page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
+        yield page
 
 
 class Wall:
