@@ -19,7 +19,7 @@ FLOORS = [
     ["models", "evaluation"],
     ["recipes", "pipeline"],
     ["reports", "bench", "offline"],
-    ["labs", "checks", "notebooks", "site"],
+    ["labs", "checks", "notebooks", "glossary", "site"],
     ["teaching"],
     ["__main__"],
 ]
