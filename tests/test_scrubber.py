@@ -256,15 +256,15 @@ def test_running_a_cell_again_closes_what_it_made_before(monkeypatch):
         shell.parent_header = {"metadata": {"cellId": cell}, "header": {"msg_id": message}}
         return Scrubber({"picture": flat_frames(2)}, labels_for(2), "A picture.")
 
-    closed = []
-    really = Scrubber.close
-    monkeypatch.setattr(Scrubber, "close", lambda self: (closed.append(self), really(self)))
+    def closed(*scrubbers: Scrubber) -> list[bool]:
+        return [scrubber.comm is None for scrubber in scrubbers]
+
     first, second, elsewhere = run("a", "1"), run("a", "1"), run("b", "2")
-    assert closed == []
+    assert closed(first, second, elsewhere) == [False, False, False]
     run("a", "3")
-    assert closed == [first, second]
+    assert closed(first, second, elsewhere) == [True, True, False]
     run("b", "4")
-    assert closed == [first, second, elsewhere]
+    assert closed(first, second, elsewhere) == [True, True, True]
 
 
 def test_an_upload_that_fails_twice_is_told_twice():
