@@ -57,10 +57,11 @@ def test_an_exercise_is_known_by_its_check(source, names):
 def test_the_command_writes_all_or_nothing(tmp_path, capsys):
     out = tmp_path / "student"
     assert run("student", CHAPTERS[0], "--out", out) == 0
-    assert sorted(path.name for path in out.iterdir()) == [CHAPTERS[0].name, "student.json"]
+    # The chapters link to the glossary, which comes along.
+    assert sorted(path.name for path in out.iterdir()) == [CHAPTERS[0].name, "glossary.md", "student.json"]
     assert "3 exercises" in capsys.readouterr().out
     assert run("student", CHAPTERS[1], "--out", out) == 0  # in the place of the earlier copies
-    assert sorted(path.name for path in out.iterdir()) == [CHAPTERS[1].name, "student.json"]
+    assert sorted(path.name for path in out.iterdir()) == [CHAPTERS[1].name, "glossary.md", "student.json"]
 
 
 def test_a_page_that_is_linked_to_comes_along(tmp_path):
