@@ -10,10 +10,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from commands import run
 from PIL import Image
 from small_models import small_text_to_image
 
-from course_lib import __main__, pipeline, recipes
+from course_lib import pipeline, recipes
 from course_lib.denoiser import Denoiser
 from course_lib.pictures import to_uint8
 from course_lib.runtime import load_pieces, load_tensors, starting_noise
@@ -40,15 +41,6 @@ def small_recipe(monkeypatch):
     small = replace(recipes.RECIPES["pixels"], pages=8, size=16, batch=2, unet=unet)
     monkeypatch.setitem(recipes.RECIPES, "pixels", small)
     monkeypatch.setattr(recipes.pixels, "sample_few", partial(recipes.pixels.sample_few, steps=2))
-
-
-def run(*arguments) -> int:
-    """The command's exit status, run in this process."""
-    try:
-        __main__.main([str(argument) for argument in arguments])
-    except SystemExit as end:
-        return end.code
-    return 0
 
 
 def names(folder: Path) -> list[str]:

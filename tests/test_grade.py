@@ -5,9 +5,10 @@ import os
 import sys
 
 import pytest
+from commands import run
 from handed_in import CLASS, LOOP, SETUP, STEP, write_notebook
 
-from course_lib import __main__, notebooks
+from course_lib import notebooks
 from course_lib.runtime import CourseError
 from course_lib.teaching import attempts, grade
 from course_lib.teaching.needed import needed_cells
@@ -17,15 +18,6 @@ NAMES = [name for name in CLASS if (name != "forks" or hasattr(os, "fork"))
          and (name != "greedy" or sys.platform == "linux")]  # where memory can be limited
 ODD = {"damaged.ipynb": "It cannot be read as a notebook", "list.ipynb": "It cannot be read as a notebook",
        "other.ipynb": "It is none of the course's chapters."}
-
-
-def run(*arguments) -> int:
-    """The command's exit status, run in this process."""
-    try:
-        __main__.main([str(argument) for argument in arguments])
-    except SystemExit as end:
-        return end.code
-    return 0
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,14 @@
 
 import json
 from dataclasses import asdict
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from commands import run
 
-from course_lib import __main__, pipeline, reports
+from course_lib import pipeline, reports
 from course_lib.evaluation import SLOTS, frechet, reconstruction_psnr
 from course_lib.models import vae_from, weights_for
 from course_lib.oracle import Oracle, OracleSettings
@@ -143,21 +145,16 @@ def test_validation_measures_other_pages(weights):
 
 # ---------------------------------------------------------------------------------------------------- the command
 
-def run(*arguments) -> int:
-    try:
-        __main__.main(["evaluate", "--device", "cpu", *map(str, arguments)])
-    except SystemExit as end:
-        return end.code
-    return 0
+evaluate = partial(run, "evaluate", "--device", "cpu")
 
 
 def test_the_command_prints_one_json_object_or_a_table(weights, capsys):
     arguments = ["--weights", weights, "--prompts", 4, "--steps", 1, "--only", "latent, vae,text"]
-    assert run(*arguments, "--json") == 0
+    assert evaluate(*arguments, "--json") == 0
     said = capsys.readouterr()
     report = json.loads(said.out)
     assert report["prompts"] == 4 and "oracle" not in report and "painting 4 prompts" in said.err
-    assert run(*arguments) == 0
+    assert evaluate(*arguments) == 0
     said = capsys.readouterr().out
     assert f"{report['vae_psnr_db']} dB" in said and "recall at 1" in said and "never seen in training" in said
     assert f"{100 * report['attribute_accuracy']:.1f} %" in said and "Not measured" not in said
@@ -174,11 +171,11 @@ def test_the_table_of_a_whole_report(whole):
 
 def test_weights_that_are_not_there_are_named_and_the_rest_is_measured(tmp_path, capsys):
     save_small(tmp_path, "vae")
-    assert run("--weights", tmp_path, "--json") == 0
+    assert evaluate("--weights", tmp_path, "--json") == 0
     report = json.loads(capsys.readouterr().out)
     assert report["vae_psnr_db"] > 0 and set(report["not_measured"]) == {"oracle", "text", "latent", "speed", "pixels"}
     assert "latent and text and oracle" in report["not_measured"]["latent"]
-    assert run("--weights", tmp_path, "--only", "vae,text") == 0
+    assert evaluate("--weights", tmp_path, "--only", "vae,text") == 0
     assert "Not measured: text. There are no weights called text yet" in capsys.readouterr().out
 
 
@@ -193,14 +190,14 @@ def test_weights_that_are_not_there_are_named_and_the_rest_is_measured(tmp_path,
     (["--only", "pixels", "--validation"], "has no validation pages"),
 ])
 def test_bad_input_gets_a_sentence(arguments, words, capsys):
-    assert run(*arguments, "--json") == 2
+    assert evaluate(*arguments, "--json") == 2
     said = capsys.readouterr()
     assert words in said.err and said.err.count("\n") == 1 and not said.out
 
 
 @pytest.mark.parametrize("arguments", [["--prompts", "many"], ["--guidance", "much"], ["--pictures", "5"]])
 def test_what_is_no_number_or_option_is_refused(arguments, capsys):
-    assert run(*arguments) == 2
+    assert evaluate(*arguments) == 2
     assert "error:" in capsys.readouterr().err
 
 
@@ -208,7 +205,7 @@ def test_damaged_weights_are_an_error_not_a_gap(tmp_path, capsys):
     save_small(tmp_path, "vae")
     path = tmp_path / "vae.safetensors"
     path.write_bytes(path.read_bytes()[:1000])
-    assert run("--weights", tmp_path, "--only", "vae") == 2
+    assert evaluate("--weights", tmp_path, "--only", "vae") == 2
     assert "is damaged" in capsys.readouterr().err
     with pytest.raises(CourseError):
         load_tensors(path)

@@ -71,7 +71,7 @@ def test_noise_goes_as_jpeg_and_stays_faithful():
 def test_a_long_trajectory_stays_small():
     scrubber = labs.scrub(trajectory(SCHEDULES["cosine"]))
     assert sum(len(sheet["bytes"]) for sheet in scrubber.shown["sheets"]) < 1_500_000
-    assert sum(map(len, scrubber.strip._repr_mimebundle_().values())) < 300_000  # this is what a saved notebook carries
+    assert sum(map(len, scrubber.figure._repr_mimebundle_().values())) < 300_000  # this is what a saved notebook carries
 
 
 def test_the_strip_shows_the_first_and_the_last_of_five():
@@ -225,7 +225,7 @@ def test_without_widgets_pictures_side_by_side_stand_with_their_words():
     frames = np.stack([tile(pages, columns=2)] * 2)
     cells = {"columns": 2, "gap": 2, "heads": ["one", "two", "three"], "texts": ["", "a house", ""], "wrap": True}
     assert all(np.array_equal(part, page) for part, page in zip(parts_of(frames[1], cells), pages))
-    figure = Scrubber({"picture": frames}, ["0", "1"], "Three.", cells=cells).strip
+    figure = Scrubber({"picture": frames}, ["0", "1"], "Three.", cells=cells).figure
     assert "one; two; three" in figure.alt and "1." in figure.alt
     colours = {colour for _, colour in figure.image.convert("RGB").getcolors(100_000)}
     assert {(90, 90, 90), (180, 180, 180)} <= colours
@@ -233,7 +233,7 @@ def test_without_widgets_pictures_side_by_side_stand_with_their_words():
 
 def test_without_widgets_views_to_be_compared_are_all_shown():
     views = {name: flat_frames(3) + shift for shift, name in enumerate(("the guess", "red", "house"))}
-    figure = Scrubber(views, labels_for(3), "Words.", hover=True, start=1).strip
+    figure = Scrubber(views, labels_for(3), "Words.", hover=True, start=1).figure
     assert "the guess, red, house" in figure.alt and "step 1 of 2" in figure.alt
     colours = {colour for _, colour in figure.image.convert("RGB").getcolors(100_000)}
     assert {tuple(frames[1, 0, 0].tolist()) for frames in views.values()} <= colours

@@ -2,24 +2,16 @@
 
 import nbformat
 import pytest
+from commands import run
 from handed_in import LOOP, SETUP, write_notebook
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from course_lib import __main__, notebooks
+from course_lib import notebooks
 from course_lib.teaching import exercises
 from course_lib.teaching.student import without_solutions
 
 CHAPTERS = sorted(notebooks.FOLDER.glob("*.ipynb"))
 every_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
-
-
-def run(*arguments) -> int:
-    """The command's exit status, run in this process."""
-    try:
-        __main__.main([str(argument) for argument in arguments])
-    except SystemExit as end:
-        return end.code
-    return 0
 
 
 @every_chapter

@@ -81,7 +81,7 @@ function render(model, el, painting) {
   }, large, make("div", { class: "grid" }), mark);
 
   const views = radios("What to see", VIEWS, VIEWS.map((text) => [text]), look);
-  views.node.className = "views";
+  views.node.className = "views segments";
   const decoded = make("canvas", { role: "img", width: opened.width, height: opened.height });
   const echo = make("div", { class: "mark echo" });
   const words = make("div", { class: "words" });

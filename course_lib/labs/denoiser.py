@@ -58,7 +58,7 @@ class DenoiserLab(LiveFace):
 
     @property
     def figure(self) -> Figure:
-        return self.scrubber.strip
+        return self.scrubber.figure
 
     def answer(self, values: dict, check: Callable[[], None]) -> dict:
         number = check_whole(values.get("number", 1), "The picture's number", 1, len(self.pictures))

@@ -64,7 +64,7 @@ function render({ model, el }) {
   const undo = control("button", { type: "button" }, "Undo");
   const clear = control("button", { type: "button" }, "Clear");
   const help = make("p", { class: "help", id: unique("help") }, DRAW_HELP);
-  const choice = make("div", { class: "brushes", role: "radiogroup", "aria-label": "Draw as" });
+  const choice = make("div", { class: "brushes segments", role: "radiogroup", "aria-label": "Draw as" });
   choice.append(...brushes.map(({ label }) => label));
   const tools = make("div", { class: "tools", role: "group", "aria-label": "Draw your own data" },
     make("div", { class: "row" }, make("span", { class: "name" }, "Draw as"), choice),

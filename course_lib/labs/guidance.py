@@ -9,7 +9,7 @@ import torch
 from course_lib.evaluation import read
 from course_lib.labs.controls import Number, Slider, Text
 from course_lib.labs.prompted import PromptLab, check_prompt
-from course_lib.labs.trajectory import frames_of
+from course_lib.labs.trajectory import beside, frames_of
 from course_lib.models import oracle_from, weights_for
 from course_lib.oracle import Oracle
 from course_lib.picturebook import PLACES
@@ -50,12 +50,6 @@ def compute(prompt: str, seed: int = 0, scales: Sequence[float] = SCALES, steps:
     return {"views": views, "labels": parts[0][1], "remarks": results[0].remarks, "display_size": SIDE, "note": NOTE,
             "cells": {"columns": len(scales), "gap": GAP, "wrap": True, "texts": texts,
                       "heads": [f"guidance {scale:g}{NOTES.get(scale, '')}" for scale in scales]}}
-
-
-def beside(frames: Sequence[np.ndarray]) -> np.ndarray:
-    """Frames (n, H, W, 3) of several pictures, side by side with a gap -> (n, H, wider, 3)."""
-    padded = [np.pad(part, ((0, 0), (0, 0), (0, GAP), (0, 0)), constant_values=255) for part in frames]
-    return np.ascontiguousarray(np.concatenate(padded, axis=2)[:, :, :-GAP])
 
 
 def in_words(said: dict[str, str]) -> str:

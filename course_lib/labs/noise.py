@@ -76,7 +76,7 @@ class NoiseLab(LiveFace):
 
     @property
     def figure(self) -> Figure:
-        return self.scrubber.strip
+        return self.scrubber.figure
 
     def take(self, name: str, file: bytes) -> None:
         """Go on with another picture, from its file."""

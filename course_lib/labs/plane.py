@@ -9,6 +9,7 @@ from torch import Tensor
 
 from course_lib.denoiser import Denoiser
 from course_lib.guidance import Steered, cfg, conditioned
+from course_lib.labs.trajectory import moment
 from course_lib.points import SHAPES, ByClass, Classes, PointNet, draw_classes
 from course_lib.recipes.pixels import random_times
 from course_lib.runtime import CourseError, check_whole, random_source, starting_noise
@@ -270,8 +271,7 @@ def labels(journey: Journey) -> list[str]:
     """The words for each frame: the step, t, the picture's share of the variance, how far apart two guesses are."""
     last, said = len(journey.times) - 1, []
     for i, t in enumerate(journey.times):
-        alpha, sigma = journey.schedule.alpha(t), journey.schedule.sigma(t)
-        said.append(f"step {i} of {last} · noise level t = {t:.2f} ({alpha**2 / (alpha**2 + sigma**2):.0%} data)")
+        said.append(moment(i, last, t, journey.schedule, "data"))
         if i < len(journey.gaps):
             said[i] += f" · guesses {journey.gaps[i]:.2f} apart"
     return said

@@ -39,7 +39,7 @@ class PromptLab(LiveFace):
 
     @property
     def figure(self) -> Figure:
-        return self.scrubber.strip
+        return self.scrubber.figure
 
     def answer(self, values: dict, check: Callable[[], None]) -> tuple[dict, str]:
         return self.compute(model=droppable(self.model, check), **values), values["prompt"]

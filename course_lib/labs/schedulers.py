@@ -7,8 +7,8 @@ from typing import Sequence
 import numpy as np
 
 from course_lib.labs.controls import Number, Slider, Text
-from course_lib.labs.guidance import beside
 from course_lib.labs.prompted import PromptLab, check_prompt
+from course_lib.labs.trajectory import beside
 from course_lib.pictures import GAP
 from course_lib.pipeline import GUIDANCE, TextToImage, generate, load_text_to_image
 from course_lib.runtime import CourseError

@@ -15,7 +15,7 @@ function render({ model, el }) {
   let canvases = []; // one for the whole frame, or one for each of its pictures
 
   const title = make("div", { class: "title" });
-  const choices = make("div", { class: "views", role: "radiogroup", "aria-label": "What to see" });
+  const choices = make("div", { class: "views segments", role: "radiogroup", "aria-label": "What to see" });
   const stage = make("div", { class: "stage" });
   const caption = make("div", { class: "caption" });
   const note = make("div", { class: "note" });
@@ -83,16 +83,17 @@ function render({ model, el }) {
     return { canvas, pen: canvas.getContext("2d"), x, y, width, height, words };
   }
 
-  // The canvases stay if the new frames look as the old ones did: whoever points at one goes on pointing at it.
-  function showStage(before) {
+  // The canvas of whole frames is the same for good: whoever points at it goes on pointing at it.
+  const whole = part(0, 0, 0, 0, "");
+
+  function showStage() {
     const { width, height, cells, display_size: size } = shown;
-    const shape = JSON.stringify([width, height, cells, size]);
-    if (before && !cells && JSON.stringify([before.width, before.height, before.cells, before.display_size]) === shape) {
-      canvases[0].words = shown.alt;
-    } else if (!cells) {
-      canvases = [part(0, 0, width, height, shown.alt)];
-      canvases[0].canvas.style.width = `${(size * width) / height}px`;
-      stage.replaceChildren(canvases[0].canvas);
+    if (!cells) {
+      Object.assign(whole, { width, height, words: shown.alt });
+      Object.assign(whole.canvas, { width, height });
+      whole.canvas.style.width = `${(size * width) / height}px`;
+      canvases = [whole];
+      if (!stage.contains(whole.canvas)) stage.replaceChildren(whole.canvas);
     } else {
       const { columns, gap, heads, texts } = cells;
       const rows = Math.ceil(heads.length / columns);
@@ -142,7 +143,7 @@ function render({ model, el }) {
     const rows = shown.cells ? Math.ceil(shown.cells.heads.length / shown.cells.columns) : 1;
     smoothing.hidden = shown.height / rows >= shown.display_size;
     if (!before) smooth.checked = shown.height / rows >= 60;
-    showStage(before);
+    showStage();
     showStrip();
     curve.toggleAttribute("hidden", !shown.curve);
     for (const words of [curveName, legend]) words.hidden = !shown.curve;

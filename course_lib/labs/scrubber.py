@@ -6,6 +6,7 @@ All frames go to the browser once; scrubbing never asks the kernel.
 import io
 import math
 import re
+from functools import partial
 from typing import Mapping, Sequence
 
 import anywidget
@@ -177,13 +178,18 @@ class Scrubber(anywidget.AnyWidget):
 
     def __init__(self, views: Mapping[str, np.ndarray], labels: Sequence[str], alt: str, **others):
         super().__init__(shown=pack(views, labels, alt, **others))
-        self.strip = still(views, labels, alt, **others)
+        self._still = partial(still, views, labels, alt, **others)
         close_earlier_runs(self)
 
     def show(self, views: Mapping[str, np.ndarray], labels: Sequence[str], alt: str, **others) -> None:
         """Put other frames in place; arguments as for the constructor. The reader's frame and view stay."""
         self.shown = pack(views, labels, alt, **others)
-        self.strip = still(views, labels, alt, **others)
+        self._still = partial(still, views, labels, alt, **others)
+
+    @property
+    def figure(self) -> Figure:
+        """What is seen where there are no widgets. Drawn when it is asked for: a lab that changes need not wait."""
+        return self._still()
 
     def __repr__(self) -> str:
         return f"Scrubber({len(self.shown['labels'])} frames: {', '.join(self.shown['names'])})"
@@ -191,4 +197,4 @@ class Scrubber(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **kwargs):
         data, metadata = super()._repr_mimebundle_(**kwargs)
         # JupyterLab prefers the widget; exports and viewers, which have no widget state, take the strip.
-        return data | self.strip._repr_mimebundle_(), metadata
+        return data | self.figure._repr_mimebundle_(), metadata

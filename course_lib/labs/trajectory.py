@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from course_lib.labs.scrubber import NOISE_RANGE, Scrubber
-from course_lib.pictures import tile
+from course_lib.pictures import GAP, tile
 from course_lib.runtime import CourseError
 from course_lib.sampling import Step
 from course_lib.schedulers import Schedule
@@ -38,11 +38,17 @@ def frames_of(steps: Sequence[Step], schedule: Schedule, decode: Callable[[Tenso
     return {name: np.stack(row) for name, row in views.items()}, labels
 
 
-def moment(i: int, count: int, t: float, schedule: Schedule) -> str:
-    """A moment of a trajectory in words; the percentage is the picture's share of the variance of x."""
+def beside(frames: Sequence[np.ndarray]) -> np.ndarray:
+    """Frames (n, H, W, 3) of several pictures, side by side with a gap -> (n, H, wider, 3)."""
+    padded = [np.pad(part, ((0, 0), (0, 0), (0, GAP), (0, 0)), constant_values=255) for part in frames]
+    return np.ascontiguousarray(np.concatenate(padded, axis=2)[:, :, :-GAP])
+
+
+def moment(i: int, count: int, t: float, schedule: Schedule, what: str = "picture") -> str:
+    """A moment of a trajectory in words; the percentage is the share of `what` in the variance of x."""
     alpha, sigma = float(schedule.alpha(t)), float(schedule.sigma(t))
     share = alpha**2 / (alpha**2 + sigma**2)
-    return f"step {i} of {count} · noise level t = {t:.2f} ({share:.0%} picture)"
+    return f"step {i} of {count} · noise level t = {t:.2f} ({share:.0%} {what})"
 
 
 def scrub(result, alt: str = "Pictures appearing out of noise, step by step.", title: str = "",

@@ -42,6 +42,23 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
+@contextmanager
+def offline_page(browser, width: int, height: int, local: tuple[str, ...]) -> Iterator:
+    """A page without a network; at the end nothing was asked of one, which is all that does not begin as the `local`
+    addresses do, and nothing was complained of."""
+    context = browser.new_context(viewport={"width": width, "height": height})
+    context.set_offline(True)
+    page = context.new_page()
+    asked, complaints = [], []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(error.stack))
+    page.on("request", lambda request: asked.append(request.url))
+    yield page
+    assert not [url for url in asked if not url.startswith(local)]
+    assert not complaints
+    context.close()
+
+
 class NotReady(Exception):
     """JupyterLab did not come up."""
 

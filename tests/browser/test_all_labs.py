@@ -137,6 +137,7 @@ def test_with_reduced_motion_no_lab_moves_by_itself(page):
     page.emulate_media(reduced_motion="reduce")
     buttons = page.locator(".play")
     assert buttons.count() >= 8
+    page.locator(".play:not([aria-label='Next frame'])").first.wait_for(state="detached")  # they hear of it in a moment
     assert {button.get_attribute("aria-label") for button in buttons.all()} == {"Next frame"}
     page.emulate_media(reduced_motion="no-preference")
     page.locator(".play[aria-label=Play]").first.wait_for()

@@ -1,6 +1,7 @@
 """An exported site in a real browser with the network off: its pages open as files, and its scrubbers scrub."""
 
 import pytest
+from real_lab import offline_page
 from small_site import LAST, colour, write_chapters
 
 from course_lib.__main__ import main
@@ -19,18 +20,9 @@ def site(tmp_path_factory):
 @pytest.fixture
 def page(chrome, site):
     """The first page of the site; at the end nothing was asked of the network and nothing was complained of."""
-    context = chrome.new_context(viewport={"width": 1000, "height": 900})
-    context.set_offline(True)
-    page = context.new_page()
-    asked, complaints = [], []
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(error.stack))
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto((site / "index.html").as_uri())
-    yield page
-    assert not [url for url in asked if not url.startswith(LOCAL)]
-    assert not complaints
-    context.close()
+    with offline_page(chrome, 1000, 900, LOCAL) as page:
+        page.goto((site / "index.html").as_uri())
+        yield page
 
 
 def test_scrubbing_needs_no_kernel_and_no_network(page):

@@ -1,6 +1,7 @@
 """The slides of every chapter in a real browser, from a file, with the network off: all fits, and keys move on."""
 
 import pytest
+from real_lab import offline_page
 
 from course_lib import notebooks
 from course_lib.__main__ import main
@@ -29,17 +30,8 @@ def slides(tmp_path_factory):
 @pytest.fixture
 def page(chrome):
     """A page of 1280 by 720; at the end nothing was asked of the network and nothing was complained of."""
-    context = chrome.new_context(viewport={"width": 1280, "height": 720})
-    context.set_offline(True)
-    page = context.new_page()
-    asked, complaints = [], []
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(error.stack))
-    page.on("request", lambda request: asked.append(request.url))
-    yield page
-    assert not [url for url in asked if not url.startswith(LOCAL)]
-    assert not complaints
-    context.close()
+    with offline_page(chrome, 1280, 720, LOCAL) as page:
+        yield page
 
 
 @pytest.mark.parametrize("path", sorted(notebooks.FOLDER.glob("*.ipynb")), ids=lambda path: path.stem)
