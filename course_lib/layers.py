@@ -104,6 +104,24 @@ class Attention(nn.Module):
         return x + self.out(mixed.transpose(1, 2).flatten(2).transpose(1, 2).reshape(x.shape))
 
 
+class Block(nn.Module):
+    """A transformer block: every word looks at every word, then each thinks for itself. (Vaswani et al. 2017.)"""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.qkv, self.out = nn.LayerNorm(width), nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.norm2 = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """x: (N, L, width); mask: (N, L), True where there is a word."""
+        q, k, v = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in self.qkv(self.norm1(x)).chunk(3, 2))
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None, :])
+        x = x + self.out(mixed.transpose(1, 2).flatten(2))
+        return x + self.mlp(self.norm2(x))
+
+
 class Down(nn.Module):
     """Half the height and width."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from course_lib.layers import Attention, Cond, Down, ResBlock, TimeEmbedding, Up, group_norm, zero_init
+from course_lib.layers import Attention, Block, Cond, Down, ResBlock, TimeEmbedding, Up, group_norm, zero_init
 from course_lib.runtime import CourseError
 
 
@@ -15,6 +15,8 @@ class UNetSettings:
     2 costs a quarter as much on the finest level. channels: width of each level, fine to coarse; each halves the size.
     attention: for each level, whether it has an attention layer (the middle always has one).
     words, pooled: widths of the conditioning's token states and pooled vector; 0 for an unconditional network.
+    reading: transformer blocks that read the token states again before they steer, so that what the text encoder was
+    never asked for (which colour belongs to which thing) can be learned from painting.
     """
 
     picture: int = 3
@@ -23,6 +25,7 @@ class UNetSettings:
     attention: tuple[bool, ...] = (False, True)
     words: int = 0
     pooled: int = 0
+    reading: int = 0
 
     def __post_init__(self):
         if len(self.channels) != len(self.attention):
@@ -56,6 +59,9 @@ class UNet(nn.Module):
         embedding = 4 * widths[0]
         self.time = TimeEmbedding(embedding)
         self.pooled = nn.Linear(settings.pooled, embedding) if settings.pooled else None
+        self.reading = nn.ModuleList(Block(words, max(1, words // 32)) for _ in range(settings.reading))
+        for block in self.reading:  # it begins as "leave the words as they are"
+            zero_init(block.out), zero_init(block.mlp[-1])
         self.enter = nn.Sequential(nn.PixelUnshuffle(settings.patch), nn.Conv2d(places, widths[0], 3, padding=1))
 
         self.down, self.shrink = nn.ModuleList(), nn.ModuleList()
@@ -86,6 +92,9 @@ class UNet(nn.Module):
         embedding = self.time(t)
         if self.pooled is not None and cond is not None:
             embedding = embedding + self.pooled(cond.pooled)
+        if cond is not None:
+            for block in self.reading:
+                cond = cond._replace(words=block(cond.words, cond.mask))
         h, skips = self.enter(x.contiguous(memory_format=torch.channels_last)), []
         for level, shrink in zip(self.down, self.shrink):
             h = level(h, embedding, cond)

@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -16,9 +17,10 @@ from course_lib import __main__, recipes
 from course_lib.models import denoiser_from, oracle_from, text_from, vae_from
 from course_lib.oracle import OracleSettings
 from course_lib.pages import Pages, draw_pages
+from course_lib.picturebook import encode_scene, random_scene
 from course_lib.recipes import RECIPES, SHARES, train, train_all
 from course_lib.recipes.ahead import Ahead
-from course_lib.recipes.latent import LatentRecipe, Latents, empty_some
+from course_lib.recipes.latent import LatentRecipe, Latents, empty_some, hard
 from course_lib.recipes.oracle import OracleRecipe
 from course_lib.recipes.text import TextRecipe, choose_alike
 from course_lib.recipes.vae import VAERecipe
@@ -125,6 +127,12 @@ def test_latents_are_those_of_the_pages_and_are_kept(trained, monkeypatch):
     again = Latents(pages, vae, fingerprint(weights))
     monkeypatch.setattr(again, "_encode", lambda _: pytest.fail("they are encoded a second time"))
     assert torch.equal(again.batch(chosen), z)
+
+
+def test_hard_pages_are_those_of_two_things_a_hand_or_a_sign():
+    scenes = [random_scene(i) for i in range(200)]
+    found = hard(torch.from_numpy(np.stack([encode_scene(scene) for scene in scenes])))
+    assert found.tolist() == [len(scene.things) == 2 or scene.things[0].kind in ("hand", "sign") for scene in scenes]
 
 
 def test_a_damaged_piece_of_latents_is_made_anew(trained):

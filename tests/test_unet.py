@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -152,6 +153,20 @@ def test_attention_is_what_the_formula_says(channels, words):
         out = mixed @ layer.out.weight[:, :, 0, 0].T + layer.out.bias
         wanted[n] = x[n] + out.T.reshape(channels, 3, 4)
     torch.testing.assert_close(layer(x, text, mask), wanted, rtol=1e-10, atol=1e-10)
+
+
+def test_reading_the_words_again_begins_by_leaving_them_as_they_are_and_never_heeds_padding():
+    reader = UNet(replace(STEERED, reading=2)).eval()
+    plain = UNet(STEERED).eval()
+    plain.load_state_dict({key: value for key, value in reader.state_dict().items() if "reading" not in key})
+    (x, t), cond = noisy(), steering()
+    awake(plain.leave), awake(reader.leave)
+    torch.testing.assert_close(reader(x, t, cond), plain(x, t, cond))
+    awake(reader)
+    padding = ~cond.mask[..., None]
+    spoiled = cond._replace(words=torch.where(padding, 7.0, cond.words))
+    torch.testing.assert_close(reader(x, t, spoiled), reader(x, t, cond))
+    assert (reader(x, t, cond) - plain(x, t, cond)).abs().max() > 1e-3
 
 
 def test_heads_that_do_not_divide_are_refused():

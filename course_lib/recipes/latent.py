@@ -15,6 +15,8 @@ from course_lib.guidance import cfg
 from course_lib.layers import Cond
 from course_lib.models import text_from, vae_from, weights_for
 from course_lib.pages import CAPTIONS, Pages
+from course_lib.picturebook import KINDS
+from course_lib.picturebook.labels import FIRST, WIDTH
 from course_lib.pictures import tile, to_uint8
 from course_lib.recipes.ahead import Ahead
 from course_lib.recipes.base import Recipe
@@ -33,16 +35,18 @@ PROMPTS = ("a small red house on the left at night", "a large blue boat on the s
 
 @dataclass(frozen=True)
 class LatentRecipe(Recipe):
-    """drop: the share of prompts left empty, so that the network also learns to paint unprompted, for guidance."""
+    """drop: the share of prompts left empty, so that the network also learns to paint unprompted, for guidance;
+    favour: how much likelier a page with two things, a hand or a sign is taken than an easier one."""
 
     name: str = "latent"
     batch: int = 64
     ema: float = 0.9995
     drop: float = 0.1
+    favour: float = 3.0
     schedule: str = "cosine"
     prediction: str = "v"
     unet: UNetSettings = UNetSettings(picture=4, patch=2, channels=(96, 160), attention=(True, True), words=128,
-                                      pooled=128)
+                                      pooled=128, reading=2)
 
     def on(self, device: torch.device) -> "LatentRecipe":
         return replace(self, batch=256, pages=400_000) if device.type == "cuda" else self
@@ -66,7 +70,9 @@ class LatentRecipe(Recipe):
             latents = Latents(pages, vae, latents_of)
 
             def prepare(step: int, source: torch.Generator) -> list[Tensor]:
-                chosen = pages.batch(step, self.batch, source)
+                chosen = pages.batch(step, 2 * self.batch, source)
+                weights = 1 + (self.favour - 1) * hard(pages["scenes"][chosen]).float()
+                chosen = chosen[torch.multinomial(weights, self.batch, generator=source)]
                 z0 = latents.batch(chosen)
                 telling = torch.randint(CAPTIONS, (self.batch,), generator=source)
                 tokens = empty_some(pages["tokens"][chosen, telling].long(), self.drop, source)
@@ -130,6 +136,12 @@ class Latents:
     def _encode(self, indices: Tensor) -> Tensor:
         x = self.pages.pictures(indices).to(self.vae.shift.device)
         return self.vae.encode(x).half().cpu()
+
+
+def hard(scenes: Tensor) -> Tensor:
+    """Which pages, int8 (N, SCENE_LENGTH), take longest to learn: those of two things, a hand or a sign. bool (N,)"""
+    first, second = scenes[:, FIRST], scenes[:, FIRST + WIDTH]
+    return (second != -1) | (first == KINDS.index("hand")) | (first == KINDS.index("sign"))
 
 
 def empty_some(tokens: Tensor, share: float, source: torch.Generator) -> Tensor:
