@@ -17,15 +17,16 @@ from course_lib.models import oracle_from, text_from, vae_from, weights_for
 from course_lib.oracle import Oracle
 from course_lib.pages import draw_pages
 from course_lib.picturebook import caption, random_scene
+from course_lib.pictures import to_uint8
 from course_lib.runtime import WEIGHTS, CourseError, check_whole, fingerprint, pick_device
 from course_lib.schedulers import find_scheduler
 
 # Which weights each part of the evaluation needs.
 PARTS = {"oracle": ("oracle",), "vae": ("vae",), "text": ("text",), "latent": ("latent", "text", "vae", "oracle"),
-         "speed": ("latent", "text", "vae"), "pixels": ("pixels",)}
+         "speed": ("latent", "text", "vae"), "pixels": ("pixels", "oracle")}
 VALIDATION_FROM = HELD_OUT_FROM + 500_000  # pages to tune a choice on, so that the held-out ones stay unseen by it too
 REFERENCE = 100_000  # so many pages behind the prompts' own begin the other real pictures, for the Frechet distance
-ORACLE_PAGES, RETRIEVAL_PAIRS, VAE_PAGES, PIXEL_PAGES = 2000, 1000, 512, 512
+ORACLE_PAGES, RETRIEVAL_PAIRS, VAE_PAGES, PIXEL_PAGES, PIXEL_SAMPLES = 2000, 1000, 512, 512, 512
 BATCH, DRAWN = 32, 32  # pictures painted, and pages drawn, at once
 TIMED_PROMPT, TIMED = "a small red house on the left at night", 5
 
@@ -204,9 +205,16 @@ def _measure_speed(job: Job) -> dict:
 def _measure_pixels(job: Job) -> dict:
     model = pipeline.load_denoiser("pixels", str(job.device), job.folder)
     data = weights_for("pixels", job.folder)[1]["data"]
-    found = evaluation.held_out_error(model[0], open_pictures(data, model[1][1], "test", limit=PIXEL_PAGES))
+    pages = open_pictures(data, model[1][1], "test", limit=PIXEL_PAGES)
+    found = evaluation.held_out_error(model[0], pages)
     timed = [pipeline.generate_pixels(seed=0, steps=50, model=model) for _ in range(2)][-1]
-    return {"pixels": found | {"data": data, "seconds_per_picture": round(timed.seconds, 3), "nfe": timed.nfe}}
+    first = 10**6 * job.seed
+    painted = [pipeline.generate_pixels(range(start, start + BATCH), steps=50, model=model).pictures
+               for start in job.watch(range(first, first + PIXEL_SAMPLES, BATCH), "painting in pixels")]
+    return {"pixels": found | {
+        "data": data, "seconds_per_picture": round(timed.seconds, 3), "nfe": timed.nfe, "samples": PIXEL_SAMPLES,
+        "recognised": evaluation.recognised(job.oracle, np.concatenate(painted)),
+        "recognised_real": evaluation.recognised(job.oracle, to_uint8(pages.batch(slice(None))))}}
 
 
 MEASURES: dict[str, Callable[[Job], dict]] = {
@@ -275,7 +283,9 @@ def as_table(report: dict) -> str:
     if "pixels" in report:
         found = report["pixels"]
         lines.append(f"The pixel model, on {found['pictures']} held-out pages: loss {found['loss']}, a picture in "
-                     f"{found['seconds_per_picture']} s ({found['nfe']} steps)")
+                     f"{found['seconds_per_picture']} s ({found['nfe']} steps); the oracle is sure of a thing in "
+                     f"{_percent(found['recognised'])} of its pictures and in "
+                     f"{_percent(found['recognised_real'])} of real ones")
     lines += [f"Not measured: {part}. {why}" for part, why in report.get("not_measured", {}).items()]
     return "\n".join(textwrap.fill(line, 110, subsequent_indent="  ", drop_whitespace=False) for line in lines)
 

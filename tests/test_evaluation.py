@@ -12,15 +12,16 @@ from torch.nn import functional as F
 from course_lib.data import Pictures
 from course_lib.denoiser import Denoiser
 from course_lib.evaluation import (
-    SLOTS, TIMES, oracle_features, frechet, held_out_error, obedience, oracle_accuracy, psnr, read, reconstruction_psnr,
-    retrieval,
+    SLOTS, TIMES, oracle_features, frechet, held_out_error, obedience, oracle_accuracy, psnr, read, recognised,
+    reconstruction_psnr, retrieval,
 )
+from course_lib.models import oracle_from
 from course_lib.oracle import NOTHING, SURROUNDING_HEADS, THING_HEADS, Oracle, OracleSettings
 from course_lib.picturebook import (
-    KINDS, Scene, Thing, agree, by_place, caption, encode_scene, encode_stated, random_scene,
+    KINDS, Scene, Thing, agree, by_place, caption, encode_scene, encode_stated, random_scene, render,
 )
 from course_lib.picturebook.labels import FIRST, SCENE_LENGTH, WIDTH
-from course_lib.runtime import CourseError
+from course_lib.runtime import CourseError, load_weights
 from course_lib.schedulers import SCHEDULES
 from course_lib.vae import VAE, VAESettings
 
@@ -110,6 +111,15 @@ def test_a_knowing_oracle_reads_every_scene_as_it_is():
     assert (np.isnan(reading.confidence) == (reading.scenes == -1)).all()
     four = math.exp(10) / (math.exp(10) + 3)  # a softmax over four values, three with logits of 0
     assert np.allclose(reading.confidence[:, 0], four, rtol=1e-5)
+
+
+def test_a_thing_is_recognised_where_the_oracle_is_sure_of_one():
+    scenes = encoded(scenes_of(8))
+    scenes[:2, FIRST:] = -1  # two pages of nothing
+    assert recognised(Knowing(), pictures_of(scenes)) == 0.75
+    assert recognised(Knowing(sure=1.0), pictures_of(scenes)) == 0  # it sees them, but is not sure
+    small = np.stack([render(Scene("day", "sea", "clear", "sun", (Thing("boat", "red", "large", "middle"),)), 32)] * 2)
+    assert recognised(oracle_from(*load_weights("oracle"), torch.device("cpu")), small) == 1
 
 
 def test_a_reading_in_words():

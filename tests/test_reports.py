@@ -52,7 +52,7 @@ def weights(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def few_pages(monkeypatch, tmp_path):
-    for name in ("ORACLE_PAGES", "RETRIEVAL_PAIRS", "VAE_PAGES", "PIXEL_PAGES"):
+    for name in ("ORACLE_PAGES", "RETRIEVAL_PAIRS", "VAE_PAGES", "PIXEL_PAGES", "PIXEL_SAMPLES"):
         monkeypatch.setattr(reports, name, 16)
     monkeypatch.setattr(reports, "DRAWN", 16)
     monkeypatch.setattr(reports, "WEIGHTS", tmp_path / "nothing is shipped")
@@ -62,7 +62,7 @@ def few_pages(monkeypatch, tmp_path):
 def whole(weights):
     """A report of every part, made once."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("ORACLE_PAGES", "RETRIEVAL_PAIRS", "VAE_PAGES", "PIXEL_PAGES", "DRAWN"):
+        for name in ("ORACLE_PAGES", "RETRIEVAL_PAIRS", "VAE_PAGES", "PIXEL_PAGES", "PIXEL_SAMPLES", "DRAWN"):
             patch.setattr(reports, name, 16)
         return reports.evaluate(prompts=12, steps=2, folder=weights, progress=False)
 

@@ -1,11 +1,18 @@
-"""How well the pixel model denoises pages it has never seen."""
+"""How well the pixel model denoises pages it has never seen, and whether what it paints can be recognised."""
 
+import numpy as np
 import torch
+from PIL import Image
 
 from course_lib.data import Pictures
 from course_lib.denoiser import Denoiser
+from course_lib.evaluation.reading import read
+from course_lib.oracle import Oracle
+from course_lib.picturebook.labels import FIRST, WIDTH
+from course_lib.pictures import cut_square
 
 TIMES = tuple(t / 10 for t in range(1, 10))
+SURE = 0.9  # of the oracle's confidence
 
 
 @torch.inference_mode()
@@ -33,3 +40,14 @@ def held_out_error(denoise: Denoiser, pictures: Pictures, seed: int = 0, batch: 
     return {"pictures": len(x0_all), "loss": round(sum(losses) / len(losses), 5),
             "rms": {str(time): round(value, 4) for time, value in zip(TIMES, rms)},
             "rms_of_mean_page": round(mean_page, 4)}
+
+
+def recognised(oracle: Oracle, pictures: np.ndarray) -> float:
+    """The share of pictures in which the oracle names a thing with a confidence over `SURE`.
+
+    pictures: uint8 (N, H, W, 3), square; the oracle reads 64 x 64, so smaller ones are enlarged smoothly.
+    """
+    enlarged = np.stack([np.array(cut_square(Image.fromarray(picture), 64)) for picture in pictures])
+    reading = read(oracle, enlarged)
+    kinds = reading.confidence[:, [FIRST, FIRST + WIDTH]]  # NaN where there is nothing
+    return round(float((np.nan_to_num(kinds).max(axis=1) > SURE).mean()), 4)
