@@ -7,7 +7,6 @@ import numpy as np
 import torch
 
 from course_lib.editing import blend
-from course_lib.guidance import cfg
 from course_lib.pipeline import Painting, Result, generate
 from course_lib.runtime import CourseError, check_whole, starting_noise
 from course_lib.sampling import Step, slerp
@@ -40,7 +39,7 @@ def between_prompts(prompts: Sequence[str] = ("", ""), seed: int = 0, count: int
     def between(painting: Painting, shares: np.ndarray) -> None:
         *ends, uncond = painting.conds([a] * len(shares), [b] * len(shares))
         cond = blend(*ends, torch.tensor(shares, dtype=torch.float32, device=painting.model.device))
-        painting.steer = lambda denoise: cfg(denoise, cond, uncond, painting.guidance)
+        painting.steer = painting.towards(cond, uncond)
 
     return _row((a, b), (seed, seed), count, between, how)
 
@@ -55,7 +54,8 @@ def _row(prompts: tuple[str, str], seeds: tuple[int, int], count: int, between, 
     """The ends, each painted alone, as `generate` paints it: in company it might round otherwise. Then the rest."""
     count = check_whole(count, "The number of pictures", 2, MOST)
     shares = np.linspace(0, 1, count)
-    first, last = (generate(prompt, seed, **how) for prompt, seed in zip(prompts, seeds))
+    also_read = lambda painting: painting.texts.extend(prompts)  # a word to emphasise may stand in the other one alone
+    first, last = (generate(prompt, seed, change=also_read, **how) for prompt, seed in zip(prompts, seeds))
     if count == 2:
         return join([first, last])
     halves = [int(share > 0.5) for share in shares[1:-1]]
