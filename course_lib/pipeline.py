@@ -171,7 +171,7 @@ class Painting(Walk):
         """The conditioning of each group of N prompts, and of N times the negative prompt, all padded to one length."""
         texts = [text for group in groups for text in group]
         for text in texts:
-            _check_text(text, "A prompt")
+            check_text(text, "A prompt")
         self.texts += texts
         together = self.model.cond([*texts, *[self.negative_prompt] * len(groups[0])])
         *found, uncond = (Cond(*part) for part in zip(*(part.chunk(len(groups) + 1) for part in together)))
@@ -210,7 +210,8 @@ def _pair(prompts, seeds) -> tuple[list[str], list[int]]:
     return prompts, seeds
 
 
-def _check_text(value, name: str) -> None:
+def check_text(value, name: str) -> None:
+    """Raises CourseError if this is no text."""
     if not isinstance(value, str):
         raise CourseError(f"{name} must be a text, such as \"a red house\", but it is {str(value)[:40]!r}.")
 
@@ -236,7 +237,7 @@ def generate(prompt: str | Sequence[str] = "", seed: int | Sequence[int] = 0, st
     change: called with the `Painting` before it begins. Raises CourseError for a value out of range or damaged weights.
     """
     prompts, seeds = _pair(prompt, seed)
-    _check_text(negative_prompt, "The negative prompt")
+    check_text(negative_prompt, "The negative prompt")
     check_guidance(guidance)
     emphasis = {} if emphasis is None else emphasis
     check_emphasis(emphasis)

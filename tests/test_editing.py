@@ -98,7 +98,8 @@ def test_a_blend_begins_with_one_prompt_and_ends_with_the_other(model):
     assert middle.mask[0].tolist() == [1] * 5 + [0.5] * 3 + [0] * (middle.mask.shape[1] - 8)
     torch.testing.assert_close(middle.words[:, :5], (a.words + b.words)[:, :5] / 2)
     torch.testing.assert_close(middle.words[:, 5:8], a.words[:, 5:8])  # has no partner: fades, but does not change
-    rows = blend(*(Cond(*(part.expand(2, *part.shape[1:]) for part in cond)) for cond in (a, b)), torch.tensor([0, 0.5]))
+    twice = [Cond(*(part.expand(2, *part.shape[1:]) for part in cond)) for cond in (a, b)]
+    rows = blend(*twice, torch.tensor([0, 0.5]))
     torch.testing.assert_close(rows.words[1:], middle.words)
     torch.testing.assert_close(rows.words[:1], first.words)
 
