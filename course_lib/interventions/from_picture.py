@@ -38,10 +38,11 @@ def fill(picture: np.ndarray, mask: np.ndarray, prompt: str = "", seed: int = 0,
          **how) -> Result:
     """Inpainting: the model paints where the mask is 1, and what it guesses elsewhere is replaced by the picture.
 
-    picture: uint8 (64, 64, 3); mask: bool or 0 to 1, (64, 64); prompt: what all of the picture shows; rounds: 1 to 100, how often each step is taken
-    (RePaint, Lugmayr et al. 2022; see `sampling.resample`), 1 is once; exact: the pixels that are kept are the
-    picture's own, a mask between 0 and 1 mixes; if False, all pixels come out of the VAE, without an edge; how: as for
-    `generate`. Raises CourseError for a mask that is empty or of another size, and for what is out of range.
+    picture: uint8 (64, 64, 3); mask: bool or 0 to 1, (64, 64); prompt: what the whole picture shows; rounds: 1 to 100,
+    how often each step is taken (RePaint, Lugmayr et al. 2022; see `sampling.resample`), 1 is once; exact: the pixels
+    that are kept are the picture's own, a mask between 0 and 1 mixes; if False, all pixels come out of the VAE, which
+    leaves a softer edge; how: as for `generate`.
+    Raises CourseError for a mask that is empty or of another size, and for what is out of range.
     """
     check_picture(picture)
     mask, rounds = read_mask(mask), check_whole(rounds, "The number of rounds", 1, MOST_ROUNDS)
