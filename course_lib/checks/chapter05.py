@@ -22,7 +22,7 @@ def evaluations(answer) -> str:
     steps = 12
     for wrong, words in (
             (steps, "12 is the number of steps; Heun looks twice in a step, and guidance asks twice at every look."),
-            (2 * steps, "24: of the two doublings one is missing. Heun looks twice, and guidance asks twice each time."),
+            (2 * steps, "24: one of two doublings is missing. Heun looks twice, and guidance asks twice each time."),
             (4 * steps, "48 is nearly right; but what would Heun's second look see in the last step, which ends at 0?"),
             (2 * steps - 1, "23 is how often the network is asked without guidance; with it each time counts twice."),
             (4 * steps - 1, "47: the look that the last step saves is saved for both of guidance's guesses.")):
@@ -173,8 +173,8 @@ def order(answer) -> str:
     if answer != measured:
         raise Wrong(f"At order {answer} twice the steps would make the error {2**answer} times smaller. By what factor "
                     "does it fall from mystery(20) to mystery(40)?")
-    return (f"Twice the steps, {factor:.1f} times less error: order {measured}. It asks four times in every step, though, "
-            "so with few evaluations it hardly gets to walk at all.")
+    return (f"Twice the steps, {factor:.1f} times less error: order {measured}. It asks four times in every step, "
+            "though, so with few evaluations it hardly gets to walk at all.")
 
 
 @cache
