@@ -38,7 +38,7 @@ def test_evaluations():
 
 
 @pytest.mark.parametrize("wrong, hint", [
-    (12, "number of steps"), (24, "one is missing"), (48, "ends at 0"), (23, "without guidance"), (47, "both of"),
+    (12, "number of steps"), (24, "doublings is missing"), (48, "ends at 0"), (23, "without guidance"), (47, "both of"),
     (40, "not 40"), (46.5, "whole number"), ("many", "whole number")])
 def test_evaluations_wrong(wrong, hint):
     assert failed(chapter05.evaluations(wrong), hint)
