@@ -115,6 +115,17 @@ ENTRIES = (
           "can be asked about), and the values (what each will say) are taken in proportion.", 4),
     Entry("softmax", "The function that turns any numbers into positive shares that add up to 1; the largest number "
           "gets the largest share.", 4),
+    # 05 Fewer steps
+    Entry("dpmpp_2m", "The course's DPM-Solver++, a step rule that follows the same path with fewer evaluations: it "
+          "extrapolates the guess from the one before, at no further cost.",
+          5, ("DPM-Solver++",), ("DPM++", "DPM-solver++")),
+    Entry("Euler step", "The plainest way to follow an equation: go in the direction that holds now, as far as the "
+          "step is long.", 5, ("Euler",)),
+    Entry("Heun step", "An Euler step, a second look from where it ends, and then the mean of both directions: two "
+          "evaluations, and with small steps a much smaller error.", 5, ("Heun",)),
+    Entry("order", "How fast a step rule's error falls: at order p, twice the steps make it 2 to the power of p times "
+          "smaller, once the steps are small. On logarithmic axes it is the slope.", 5),
+    Entry("time grid", "The decreasing list of times at which the loop stops: n steps have n + 1 of them.", 5),
     # 06 Words meet pictures
     Entry("bag of words", "A sentence read as a heap of words without order: what stands in it counts, and who has "
           "which colour is lost.", 6),
