@@ -193,7 +193,7 @@ def gaussian(correlation: float) -> Denoiser:
 
 @each_scheduler
 def test_once_is_the_plain_loop(unet, name, eta):
-    denoise, scheduler = Denoiser(unet, Cosine(), "v"), find_scheduler(name, eta)
+    denoise, scheduler = Denoiser(unet.float(), Cosine(), "v"), find_scheduler(name, eta)
     ts = time_grid(Cosine(), 4, scheduler.spacing)
     made = []
     for loop, rounds in ((sample, ()), (resample, (1,))):
