@@ -3,7 +3,6 @@
 (Hertz et al. 2022, "Prompt-to-Prompt", section 3; Tang et al. 2022, "What the DAAM", section 3.)
 """
 
-import math
 from contextlib import ExitStack
 
 import torch
@@ -11,17 +10,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from course_lib.denoiser import Denoiser
-from course_lib.layers import Attention, Cond
+from course_lib.layers import Attention, Cond, softmax_shares
 from course_lib.runtime import CourseError
 from course_lib.schedulers import Time
 
 
 def attention_shares(layer: Attention, x: Tensor, words: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
-    """softmax(q k^T / sqrt(d)), which the layer itself never writes down: (N, heads, H W, H W + L), the places' keys
-    before the words'; each row sums to 1. Arguments as for the layer. (Vaswani et al. 2017, eq. 1.)"""
+    """`softmax_shares`, which the layer itself never writes down: (N, heads, H W, H W + L), the places' keys before the
+    words'; each row sums to 1. Arguments as for the layer."""
     q, k, _, seen = layer.look(x, words, mask)
-    scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[3])
-    return (scores if seen is None else scores.masked_fill(~seen, -math.inf)).softmax(dim=3)
+    return softmax_shares(q, k, seen)
 
 
 @torch.inference_mode()

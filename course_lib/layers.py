@@ -9,7 +9,11 @@ from torch.nn import functional as F
 
 
 class Cond(NamedTuple):
-    """What steers the network: token states (N, L, D), which of them are words (N, L), one vector a prompt (N, P)."""
+    """What steers the network: token states (N, L, D), which of them are words (N, L), one vector a prompt (N, P).
+
+    mask: bool, or float from 0 for how much each word counts: its share of attention is that many times as strong,
+    before the shares are made to sum to 1. True is 1, False is 0.
+    """
 
     words: Tensor
     mask: Tensor
@@ -67,11 +71,22 @@ class ResBlock(nn.Module):
         return self.shortcut(x) + self.conv2(F.silu(h))
 
 
+def softmax_shares(q: Tensor, k: Tensor, seen: Tensor | None) -> Tensor:
+    """softmax(q k^T / sqrt(d)), where `seen` lets it: each row sums to 1. (Vaswani et al. 2017, eq. 1.)
+
+    q: (N, heads, P, d); k: (N, heads, K, d); seen: as from `Attention.look` -> (N, heads, P, K).
+    """
+    scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[3])
+    if seen is not None:
+        scores = scores.masked_fill(~seen, -math.inf) if seen.dtype == torch.bool else scores + seen
+    return scores.softmax(dim=3)
+
+
 class Attention(nn.Module):
     """Every place of the picture looks at every other place, and at the words if there are any.
 
     One attention over picture and text tokens together does the work of a self- and a cross-attention layer.
-    x: (N, C, H, W); words: (N, L, D) or None; mask: (N, L), True where there is a word.
+    x: (N, C, H, W); words: (N, L, D) or None; mask: (N, L), True where there is a word, or how much each counts.
     """
 
     def __init__(self, channels: int, words: int = 0, head: int = 32):
@@ -87,7 +102,8 @@ class Attention(nn.Module):
     def look(self, x: Tensor, words: Tensor | None = None,
              mask: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """Queries (N, heads, H W, C / heads), keys and values of the places and then of the words (N, heads, H W + L,
-        C / heads), and which of the keys count (N, 1, 1, H W + L), None if all do."""
+        C / heads), and which of the keys count (N, 1, 1, H W + L): bool, or what is added to their scores; None if
+        all count."""
         q, k, v = self.to_qkv(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=2)
         seen = None
         if self.words_to_kv is not None and words is not None:
@@ -95,12 +111,17 @@ class Attention(nn.Module):
             k, v = torch.cat([k, k_words], dim=1), torch.cat([v, v_words], dim=1)
             if mask is not None:
                 seen = F.pad(mask, (q.shape[1], 0), value=True)[:, None, None, :]
+                seen = seen if mask.dtype == torch.bool else seen.log()  # e^(score + log w) = w e^score
         q, k, v = (tokens.unflatten(2, (self.heads, -1)).transpose(1, 2) for tokens in (q, k, v))
         return q, k, v, seen
 
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None) -> Tensor:
+        """What each place takes from the others and from the words: softmax_shares(q, k, seen) @ v, in one call."""
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
+
     def forward(self, x: Tensor, words: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         q, k, v, seen = self.look(x, words, mask)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
+        mixed = self.mix(q, k, v, seen)
         return x + self.out(mixed.transpose(1, 2).flatten(2).transpose(1, 2).reshape(x.shape))
 
 

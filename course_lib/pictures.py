@@ -1,5 +1,7 @@
-"""Pictures as arrays and files: to and from tensors, side by side on a sheet, in and out of PNG."""
+"""Pictures as arrays and files: to and from tensors, side by side on a sheet, in and out of PNG, as a film."""
 
+from numbers import Real
+from pathlib import Path
 from typing import Sequence
 
 import numpy as np
@@ -39,6 +41,24 @@ def tile(pictures: Sequence[np.ndarray] | np.ndarray, columns: int, scale: int =
 def save_png(path, picture: np.ndarray) -> None:
     """Write a uint8 picture (H, W, 3) as PNG, whole or not at all."""
     write_atomically(path, lambda name: Image.fromarray(picture).save(name, format="PNG"))
+
+
+def save_film(frames: Sequence[np.ndarray], path, seconds: float = 0.1, there_and_back: bool = False) -> Path:
+    """Write uint8 pictures (H, W, 3) of one size as an animated GIF that goes round and round, whole or not at all.
+
+    seconds: how long each is shown, 0.02 to 60; there_and_back: run it backwards as well. -> the path.
+    Raises CourseError for no frames, frames of different sizes, a duration out of range or a place that is not there.
+    """
+    frames = [np.asarray(frame) for frame in frames]
+    if not frames or any(frame.shape != frames[0].shape or frame.shape[2:] != (3,) or frame.dtype != np.uint8
+                         for frame in frames):
+        raise CourseError("A film is made of at least one picture, all of them uint8 (H, W, 3) of one size.")
+    if not isinstance(seconds, Real) or not 0.02 <= seconds <= 60:
+        raise CourseError(f"Each picture of a film is shown for 0.02 to 60 seconds, not {seconds!r}.")
+    images = [Image.fromarray(frame) for frame in (frames + frames[-2:0:-1] if there_and_back else frames)]
+    write_atomically(path, lambda name: images[0].save(name, format="GIF", save_all=True, append_images=images[1:],
+                                                       duration=round(1000 * seconds), loop=0))
+    return Path(path)
 
 
 def open_picture(file, size: int, name: str = "") -> np.ndarray:

@@ -1,23 +1,24 @@
 """From a prompt and a seed to a picture: a few lines over the floors below."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from numbers import Real
 from pathlib import Path
-from typing import Callable, NamedTuple, Sequence
+from typing import Callable, Mapping, NamedTuple, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from course_lib.denoiser import Denoiser
-from course_lib.guidance import cfg
+from course_lib.editing import check_emphasis, check_emphasised, emphasise
+from course_lib.guidance import Steered, cfg, conditioned
 from course_lib.layers import Cond
 from course_lib.models import denoiser_from, text_from, vae_from, weights_for
-from course_lib.pictures import to_uint8
+from course_lib.pictures import to_tensor, to_uint8
 from course_lib.runtime import CourseError, fingerprint, pick_device, starting_noise
-from course_lib.sampling import Step, sample
+from course_lib.sampling import Step, resample
 from course_lib.schedulers import Schedule, find_scheduler, time_grid
 from course_lib.text import SharedSpace
 from course_lib.tokenizer import read_prompt, remarks, tokenize
@@ -77,6 +78,11 @@ class TextToImage(NamedTuple):
         return self.space.text(tokenize(prompts).to(self.device))
 
     @torch.inference_mode()
+    def encode(self, pictures: np.ndarray) -> Tensor:
+        """uint8 pictures (N, 4 h, 4 w, 3) -> latents (N, C, h, w), on the CPU."""
+        return self.vae.encode(to_tensor(pictures).to(self.device)).cpu()
+
+    @torch.inference_mode()
     def decode(self, z: Tensor) -> np.ndarray:
         """Latents (N, C, h, w), from any device -> uint8 pictures (N, 4 h, 4 w, 3)."""
         return to_uint8(self.vae.decode(z.to(self.device)))
@@ -117,15 +123,57 @@ def _load_text_to_image(device: str, folder: Path | None) -> TextToImage:
     return TextToImage(*(build[name](*parts[name], torch.device(device)) for name in parts))
 
 
-class _Counted:
-    """A network that counts how many pictures it has seen."""
+@dataclass(frozen=True)
+class _Counted(Denoiser):
+    """A denoiser that notes how many pictures its network sees at each call."""
 
-    def __init__(self, network):
-        self.network, self.seen = network, 0
+    seen: list[int] = field(default_factory=list)
 
-    def __call__(self, x, *others):
-        self.seen += len(x)
-        return self.network(x, *others)
+    def output(self, x, t, cond=None):
+        self.seen.append(len(x))
+        return super().output(x, t, cond)
+
+
+@dataclass
+class Painting:
+    """A painting that is about to begin. What is here may still be changed: that is what the interventions do.
+
+    noise: unit noise (N, C, h, w) to start from; z: None, or the clean latents that are noised with it to the time
+    ts[0]; ts: the times; rounds: how often each step is taken (`resample`); steer: from the model's denoiser to the one
+    that paints, such as `guide(prompts)`.
+    """
+
+    model: TextToImage
+    prompts: list[str]
+    negative_prompt: str
+    guidance: float
+    emphasis: Mapping[str, float]
+    noise: Tensor
+    ts: list[float]
+    z: Tensor | None = None
+    rounds: int = 1
+
+    def __post_init__(self):
+        self.texts: list[str] = []  # every prompt that was read, for the remarks
+        self.steer = self.guide(self.prompts)
+
+    def conds(self, *groups: Sequence[str]) -> list[Cond]:
+        """The conditioning of each group of N prompts, and of N times the negative prompt, all padded to one length."""
+        texts = [text for group in groups for text in group]
+        self.texts += texts
+        together = self.model.cond([*texts, *[self.negative_prompt] * len(groups[0])])
+        *found, uncond = (Cond(*part) for part in zip(*(part.chunk(len(groups) + 1) for part in together)))
+        if self.emphasis:
+            found = [emphasise(cond, group, self.emphasis) for cond, group in zip(found, groups)]
+        return [*found, uncond]
+
+    def guide(self, prompts: Sequence[str]) -> Callable[[Denoiser], Steered]:
+        """What steers a denoiser towards these N prompts, as strongly as was asked."""
+        cond, uncond = self.conds(prompts)
+        unwanted = read_prompt(self.negative_prompt).words
+        if self.guidance == 0 or not self.emphasis and all(read_prompt(text).words == unwanted for text in prompts):
+            return lambda denoise: conditioned(denoise, uncond)  # both guesses would be one: a single pass will do
+        return lambda denoise: cfg(denoise, cond, uncond, self.guidance)
 
 
 def _pair(prompts, seeds) -> tuple[list[str], list[int]]:
@@ -160,26 +208,33 @@ def check_guidance(guidance: float) -> None:
 
 def generate(prompt: str | Sequence[str] = "", seed: int | Sequence[int] = 0, steps: int = 20,
              guidance: float = GUIDANCE, scheduler: str = "dpmpp_2m", negative_prompt: str = "",
-             eta: float | None = None, model: TextToImage | None = None, device: str = "cpu") -> Result:
+             eta: float | None = None, model: TextToImage | None = None, device: str = "cpu",
+             emphasis: Mapping[str, float] | None = None,
+             change: Callable[[Painting], None] = lambda painting: None) -> Result:
     """Paint what the prompt says. (diffusers: `num_inference_steps`, `guidance_scale`, `negative_prompt`.)
 
     prompt: in words of the picture book; empty for no prompt; seed: a whole number from 0. A list of either, or of
     both, is one batch. steps: 1 to 1000; guidance: the scale w from -100 to 100, 1 is off; scheduler: a name from
     `SCHEDULERS`; negative_prompt: one for all, what guidance steers away from; eta: 0 to 1, for "ddim" alone; model:
-    your own, else the shipped one on `device`. Raises CourseError for a value out of range or damaged weights.
+    your own, else the shipped one on `device`; emphasis: {"red": 2} lets the word count twice as much, 0 to 100;
+    change: called with the `Painting` before it begins. Raises CourseError for a value out of range or damaged weights.
     """
     prompts, seeds = _pair(prompt, seed)
     _check_text(negative_prompt, "The negative prompt")
     check_guidance(guidance)
+    emphasis = {} if emphasis is None else emphasis
+    check_emphasis(emphasis)
     model = load_text_to_image(device) if model is None else model
     begun = time.perf_counter()
-    *read, unwanted = (read_prompt(text) for text in [*prompts, negative_prompt])
-    both = model.cond([*prompts, *[negative_prompt] * len(prompts)])
-    cond, uncond = (Cond(*half) for half in zip(*(part.chunk(2) for part in both)))
-    if guidance == 0 or all(prompt.words == unwanted.words for prompt in read):
-        cond, guidance = uncond, 1  # both guesses would be one: a single pass will do
-    return _paint(model.denoise, lambda denoise: cfg(denoise, cond, uncond, guidance), model.decode, model.shape,
-                  prompts, seeds, steps, scheduler, eta, remarks([*read, unwanted]), begun)
+    noise, sources = starting_noise(seeds, model.shape)
+    chosen = find_scheduler(scheduler, eta)
+    painting = Painting(model, prompts, negative_prompt, guidance, emphasis, noise,
+                        time_grid(model.denoise.schedule, steps, chosen.spacing))
+    change(painting)
+    check_emphasised(emphasis, painting.texts)
+    said = remarks([read_prompt(text) for text in [*painting.texts, negative_prompt]])
+    return _paint(model.denoise, painting.steer, model.decode, painting.noise, painting.z, painting.ts, chosen.rule,
+                  sources, painting.rounds, prompts, seeds, scheduler, said, begun)
 
 
 def generate_pixels(seed: int | Sequence[int] = 0, steps: int = 50, scheduler: str = "ddim", eta: float | None = None,
@@ -191,23 +246,24 @@ def generate_pixels(seed: int | Sequence[int] = 0, steps: int = 50, scheduler: s
     """
     prompts, seeds = _pair("", seed)
     denoise, shape = load_denoiser(model, device) if isinstance(model, str) else model
-    return _paint(denoise, lambda denoise: denoise, to_uint8, shape, prompts, seeds, steps, scheduler, eta, [],
-                  time.perf_counter())
-
-
-def _paint(denoise: Denoiser, steer: Callable, decode: Callable[[Tensor], np.ndarray], shape: tuple[int, ...],
-           prompts: list[str], seeds: list[int], steps: int, scheduler: str, eta: float | None,
-           said: list[str], begun: float) -> Result:
-    chosen, schedule = find_scheduler(scheduler, eta), denoise.schedule
-    ts = time_grid(schedule, steps, chosen.spacing)
+    begun = time.perf_counter()
     noise, sources = starting_noise(seeds, shape)
-    where = next(denoise.network.parameters()).device
-    counted = _Counted(denoise.network)
-    steered = steer(Denoiser(counted, schedule, denoise.prediction))
+    chosen = find_scheduler(scheduler, eta)
+    return _paint(denoise, lambda denoise: denoise, to_uint8, noise, None,
+                  time_grid(denoise.schedule, steps, chosen.spacing), chosen.rule, sources, 1, prompts, seeds, scheduler,
+                  [], begun)
+
+
+def _paint(denoise: Denoiser, steer: Callable, decode: Callable[[Tensor], np.ndarray], noise: Tensor, z: Tensor | None,
+           ts: list[float], rule: Callable, sources: list[torch.Generator], rounds: int, prompts: list[str],
+           seeds: list[int], scheduler: str, said: list[str], begun: float) -> Result:
+    schedule, where = denoise.schedule, next(denoise.network.parameters()).device
+    counted = _Counted(denoise.network, schedule, denoise.prediction)
+    start = noise * schedule.sigma(ts[0]) if z is None else schedule.add_noise(z, noise, ts[0])
     with torch.inference_mode():
-        steps_made = list(sample(steered, noise.to(where) * schedule.sigma(ts[0]), ts, chosen.rule, sources))
+        steps_made = list(resample(steer(counted), start.to(where), ts, rule, sources, rounds))
         trajectory = [Step(t, s, *(x.cpu() for x in tensors)) for t, s, *tensors in steps_made]
-        pictures = decode(trajectory[-1].x_next)
+        pictures = decode(trajectory[-1].x_next if trajectory else start)
     seconds = time.perf_counter() - begun
-    nfe = counted.seen // len(seeds)
+    nfe = sum(counted.seen) // len(seeds)
     return Result(pictures, trajectory, decode, schedule, prompts, seeds, scheduler, nfe, seconds, said)

@@ -78,6 +78,13 @@ class Schedule(ABC):
         """
         return _like(self.alpha(t), x0) * x0 + _like(self.sigma(t), x0) * eps
 
+    def add_more_noise(self, x: Tensor, eps: Tensor, s: float, t: float) -> Tensor:
+        """From x at time s to a later time t, the forward process's own step: the picture in x shrinks as it must,
+        and fresh noise `eps` makes up for what is missing. (q(x_t | x_s); RePaint, Lugmayr et al. 2022, eq. 1.)"""
+        ratio = self.alpha(t) / self.alpha(s)
+        missing = max(self.sigma(t) ** 2 - (ratio * self.sigma(s)) ** 2, 0.0)
+        return ratio * x + math.sqrt(missing) * eps
+
     def eps_from_x0(self, x: Tensor, x0_hat: Tensor, t: Time) -> Tensor:
         """The noise that must be in `x` if the clean picture is `x0_hat`; t > 0."""
         return (x - _like(self.alpha(t), x) * x0_hat) / _like(self.sigma(t), x)

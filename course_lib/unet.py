@@ -94,7 +94,7 @@ class UNet(nn.Module):
             embedding = embedding + self.pooled(cond.pooled)
         if cond is not None:
             for block in self.reading:
-                cond = cond._replace(words=block(cond.words, cond.mask))
+                cond = cond._replace(words=block(cond.words, cond.mask.bool()))
         h, skips = self.enter(x.contiguous(memory_format=torch.channels_last)), []
         for level, shrink in zip(self.down, self.shrink):
             h = level(h, embedding, cond)
