@@ -21,7 +21,7 @@ WEIGHTS = (0, 0.25, 0.5, 1, 1.5, 2, 3, 5, 8, 12, 20)
 SIDE = 176  # of a picture on the page
 FIRST, SECOND = "the first prompt", "the second prompt"
 CURVE_LABEL = "How far the edited picture is from the first prompt's, in grey levels of 255 (RMS)."
-PROMPT, OTHER, WORD = "a small red house on the left at night", "a small red house on the left at day", "red"
+PROMPT, OTHER, WORD = "a large red castle in the snow at night", "a large red castle in a meadow at night", "snow"
 NOTES = {TURN: "The first steps settle what is where, the last ones how it looks.",
          SWAP: "With the attention of the first prompt the places stay, and only what the new words name changes.",
          WEIGH: "The word's share of the attention counts so many times; 1 changes nothing, 0 takes it out of sight."}

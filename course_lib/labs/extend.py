@@ -14,7 +14,8 @@ MOST = 8  # windows
 SCALE = 2.5  # a pixel of the picture on the page
 EMPTY = 128  # grey: not painted yet
 SIDES = ("right", "left", "top", "bottom")
-PROMPT = "two green trees in a meadow"
+PAGE_SHOWN = 36
+PROMPT = "a small yellow house in a meadow at sunset under a cloudy sky"
 NOTE = "Each window shows 32 pixels that are there already, so that what it adds joins them, and has a seed of its own."
 
 
@@ -45,7 +46,7 @@ def compute(picture: np.ndarray, prompt: str = PROMPT, seed: int = 0, side: str 
 
 
 def extend(picture=None, prompt: str = PROMPT, seed: int = 0, side: str = "right", windows: int = 3, rounds: int = 1,
-           page: int = 3, model: TextToImage | None = None) -> PictureLab:
+           page: int = PAGE_SHOWN, model: TextToImage | None = None) -> PictureLab:
     """Paint on beyond the edge of a picture: a page of the book or your own.
 
     picture: a path or a uint8 array (H, W, 3), None for the page of the book with the number `page`; the others: as for

@@ -11,10 +11,11 @@ from course_lib.labs.schedulers import rms
 from course_lib.labs.trajectory import VIEWS, frames_of, led_by
 from course_lib.pipeline import GUIDANCE, TextToImage, load_text_to_image
 
-MASK = disc(38, 20, 34)
+PAGE_SHOWN = 26
+MASK = disc(46, 36, 34)  # round the car on that page
 MOST_ROUNDS = 10
 FIRST = "the picture; stripes: to be painted anew"
-PROMPT = "a large red castle on the left"
+PROMPT = "a large blue cat in the middle in the desert at dawn"
 
 
 def compute(picture: np.ndarray, mask: np.ndarray, prompt: str = PROMPT, seed: int = 0, rounds: int = 1,
@@ -49,7 +50,7 @@ def kept(picture: np.ndarray, painted: np.ndarray, mask: np.ndarray) -> str:
 
 
 def inpaint(picture=None, mask: np.ndarray | None = None, prompt: str = PROMPT, seed: int = 0, rounds: int = 1,
-            exact: bool = True, page: int = 3, model: TextToImage | None = None) -> PictureLab:
+            exact: bool = True, page: int = PAGE_SHOWN, model: TextToImage | None = None) -> PictureLab:
     """Mark a part of a picture with a brush, and have the model paint what the prompt says there.
 
     picture: a path or a uint8 array (H, W, 3), None for the page of the book with the number `page`; mask: what is

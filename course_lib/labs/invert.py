@@ -16,7 +16,8 @@ MOST_FRAMES = 21
 SIDE = 176  # of a picture on the page
 HEADS = ("the picture, on its way up", "down, with its own prompt", "down, with the other prompt")
 CURVE_LABEL = "How far each way down is from the way up, latents in standard deviations (RMS)."
-PAGE_SHOWN, OTHER = 3, "a large blue castle"
+PAGE_SHOWN = 35
+OTHER = "a large red cat in the middle in the desert by day under a clear sky with the sun"
 
 
 def compute(picture: np.ndarray, prompt: str, other: str, steps: int = 50, guidance: float = GUIDANCE,

@@ -16,9 +16,11 @@ from course_lib.runtime import CourseError
 WAY, ALL = "every step", "every strength"
 SHOWN = (WAY, ALL)
 STRENGTHS = tuple(i / 10 for i in range(11))
+SCHEDULER = "ddim"  # its times are evenly spaced, so that every strength finds its own
 FIRST = "the picture to start from"
 CURVE_LABEL = "How far the result is from the picture to start from, in grey levels of 255 (RMS)."
-PROMPT = "a large red castle in the snow at night"
+PROMPT = "a large red car in the snow at night"
+PAGE_SHOWN = 26
 
 
 def compute(picture: np.ndarray, prompt: str = PROMPT, seed: int = 0, strength: float = 0.6, negative_prompt: str = "",
@@ -35,7 +37,7 @@ def compute(picture: np.ndarray, prompt: str = PROMPT, seed: int = 0, strength: 
         raise CourseError(f"This lab cannot show '{show}': choose from {', '.join(SHOWN)}.")
 
     def at(amount: float) -> Result:
-        return interventions.vary(picture, prompt, amount, seed, steps=steps, guidance=guidance,
+        return interventions.vary(picture, prompt, amount, seed, steps=steps, guidance=guidance, scheduler=SCHEDULER,
                                   negative_prompt=negative_prompt, model=model)
 
     if show == ALL:
@@ -62,7 +64,7 @@ def passage(picture: np.ndarray, results: list[Result], steps: int) -> dict:
 
 
 def vary(picture=None, prompt: str = PROMPT, seed: int = 0, strength: float = 0.6, negative_prompt: str = "",
-         show: str = WAY, page: int = 3, sketch: np.ndarray | None = None,
+         show: str = WAY, page: int = PAGE_SHOWN, sketch: np.ndarray | None = None,
          model: TextToImage | None = None) -> PictureLab:
     """Start from a picture in place of noise: a page of the book, a picture of your own, or what you draw on either.
 
