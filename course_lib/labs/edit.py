@@ -6,8 +6,8 @@ import numpy as np
 
 from course_lib import interventions
 from course_lib.labs.controls import Choice, Number, Slider, Text
+from course_lib.labs.distances import curve_of, rms
 from course_lib.labs.prompted import PromptLab, check_prompt
-from course_lib.labs.schedulers import rms
 from course_lib.labs.trajectory import beside
 from course_lib.pictures import GAP
 from course_lib.pipeline import GUIDANCE, Result, TextToImage, generate, load_text_to_image
@@ -51,7 +51,7 @@ def compute(prompt: str = PROMPT, other: str = OTHER, seed: int = 0, edit: str =
     check_prompt(other)
     how = {"steps": check_whole(steps, "The number of steps", 1, 1000), "guidance": guidance, "model": model}
     if edit == TURN:
-        made, name = turned(prompt, other, seed, how), "both"
+        made, name = turned(prompt, other, seed, how), "the first, then the second"
     elif edit == SWAP:
         made, name = swapped(prompt, other, seed, how), "the edited one"
     elif edit == WEIGH:
@@ -63,7 +63,7 @@ def compute(prompt: str = PROMPT, other: str = OTHER, seed: int = 0, edit: str =
     distances = [rms(picture, first[0]) for picture in made.pictures]
     return {"views": {"picture": beside([first, np.stack(made.pictures), *others])}, "labels": made.labels,
             "cells": {"columns": len(heads), "gap": GAP, "wrap": True, "heads": heads, "texts": [""] * len(heads)},
-            "curve": {"label": CURVE_LABEL, "lines": {name: distances}, "range": (0, max(1.0, *distances))},
+            "curve": curve_of(CURVE_LABEL, {name: distances}),
             "display_size": SIDE, "note": NOTES[edit], "remarks": made.results[0].remarks, "start": made.start,
             "distances": distances}
 

@@ -5,16 +5,16 @@ import numpy as np
 from course_lib import interventions
 from course_lib.evaluation import psnr
 from course_lib.labs.controls import Number, Slider, Text
+from course_lib.labs.distances import curve_of, rms
 from course_lib.labs.pictured import PAGE, PictureLab, page as page_of
 from course_lib.labs.prompted import check_prompt
-from course_lib.labs.schedulers import rms
 from course_lib.labs.trajectory import beside, moment
 from course_lib.pictures import GAP
 from course_lib.pipeline import GUIDANCE, TextToImage, load_text_to_image
 
 MOST_FRAMES = 21
 SIDE = 176  # of a picture on the page
-HEADS = ("the picture, on its way up", "down, with its own prompt", "down, with the other prompt")
+HEADS = ("the picture, going up", "down: its own prompt", "down: the other prompt")
 CURVE_LABEL = "How far each way down is from the way up, latents in standard deviations (RMS)."
 PAGE_SHOWN = 35
 OTHER = "a large red cat in the middle in the desert by day under a clear sky with the sun"
@@ -47,7 +47,7 @@ def compute(picture: np.ndarray, prompt: str, other: str, steps: int = 50, guida
     return {"views": {"noisy picture": beside(frames)},
             "labels": [moment(i, steps, up[i][0], same.schedule) for i in chosen],
             "cells": {"columns": 3, "gap": GAP, "heads": list(HEADS), "texts": [""] * 3, "wrap": True},
-            "curve": {"label": CURVE_LABEL, "lines": distances, "range": (0, max(0.1, *map(max, distances.values())))},
+            "curve": curve_of(CURVE_LABEL, distances, 0.5),
             "note": told(error, float(psnr(same.pictures, picture[None])[0])), "remarks": edited.remarks,
             "display_size": SIDE, "error": error}
 

@@ -5,10 +5,10 @@ import numpy as np
 from course_lib import interventions
 from course_lib.labs.controls import Choice, Number, Slider, Text
 from course_lib.labs.denoising import cost
+from course_lib.labs.distances import curve_of, rms
 from course_lib.labs.easel import Easel, put_on
 from course_lib.labs.pictured import BLANK, OWN, PAGE, PictureLab
 from course_lib.labs.prompted import check_prompt
-from course_lib.labs.schedulers import rms
 from course_lib.labs.trajectory import VIEWS, frames_of, led_by
 from course_lib.pipeline import GUIDANCE, Result, TextToImage, load_text_to_image
 from course_lib.runtime import CourseError
@@ -18,6 +18,7 @@ SHOWN = (WAY, ALL)
 STRENGTHS = tuple(i / 10 for i in range(11))
 SCHEDULER = "ddim"  # its times are evenly spaced, so that every strength finds its own
 FIRST = "the picture to start from"
+SIDE = 320  # of a picture on the page, as on the easel
 CURVE_LABEL = "How far the result is from the picture to start from, in grey levels of 255 (RMS)."
 PROMPT = "a large red car in the snow at night"
 PAGE_SHOWN = 26
@@ -45,10 +46,10 @@ def compute(picture: np.ndarray, prompt: str = PROMPT, seed: int = 0, strength: 
     result = at(strength)
     if not result.trajectory:
         return {"views": {name: picture[None] for name in VIEWS[:2]}, "labels": [f"{FIRST}: strength 0 returns it"],
-                "note": cost([result]), "remarks": result.remarks, "strip": True}
+                "note": cost([result]), "remarks": result.remarks, "strip": True, "display_size": SIDE}
     views, labels = led_by(picture, FIRST, *frames_of(result.trajectory, result.schedule, result.decode, 1))
     return {"views": {name: views[name] for name in VIEWS[:2]}, "labels": labels, "note": cost([result]),
-            "remarks": result.remarks, "strip": True}
+            "remarks": result.remarks, "strip": True, "display_size": SIDE}
 
 
 def passage(picture: np.ndarray, results: list[Result], steps: int) -> dict:
@@ -60,7 +61,7 @@ def passage(picture: np.ndarray, results: list[Result], steps: int) -> dict:
               for amount, result, distance in zip(STRENGTHS, results, distances)]
     return {"views": {"result": np.stack([result.picture for result in results]), "what it starts from": np.stack(begun)},
             "labels": labels, "distances": distances, "note": cost(results), "remarks": results[0].remarks, "strip": True,
-            "curve": {"label": CURVE_LABEL, "lines": {"the result": distances}, "range": (0, max(1.0, *distances))}}
+            "display_size": SIDE, "curve": curve_of(CURVE_LABEL, {"the result": distances})}
 
 
 def vary(picture=None, prompt: str = PROMPT, seed: int = 0, strength: float = 0.6, negative_prompt: str = "",
