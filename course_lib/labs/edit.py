@@ -13,7 +13,9 @@ from course_lib.pictures import GAP
 from course_lib.pipeline import GUIDANCE, Result, TextToImage, generate, load_text_to_image
 from course_lib.runtime import CourseError, check_whole
 
-TURN, SWAP, WEIGH = "the prompt changes at a step", "the other prompt, the first one's attention", "a word counts for more"
+TURN = "the prompt changes at a step"
+SWAP = "the second prompt, the first one's attention"
+WEIGH = "a word counts for more"
 WAYS = (TURN, SWAP, WEIGH)
 MOST_TURNS = 11  # a frame each; of more steps, evenly chosen ones
 KEEPS = tuple(i / 10 for i in range(11))
@@ -28,7 +30,7 @@ NOTES = {TURN: "The first steps settle what is where, the last ones how it looks
 
 
 class Edited(NamedTuple):
-    """A picture for each frame, with its label; those of the prompts alone, to stand beside them; the frame to open on."""
+    """A picture for each frame, with its label; those of the prompts alone, to stand beside; the frame to open on."""
 
     results: list[Result]
     pictures: list[np.ndarray]
@@ -41,9 +43,9 @@ def compute(prompt: str = PROMPT, other: str = OTHER, seed: int = 0, edit: str =
             steps: int = 20, guidance: float = GUIDANCE, model: TextToImage | None = None) -> dict:
     """What the Scrubber shows of an edit: a frame for each step to turn at, share to keep, or weight of a word.
 
-    edit: "the prompt changes at a step" (`interventions.turn`), "the other prompt, the first one's attention" (`swap`)
-    or "a word counts for more" (`emphasis` of `generate`, for `word` of `prompt`; `other` does nothing). Beside the edited
-    picture stand those of the prompts alone. Gives `views`, `labels`, `cells`, `curve` (how far the edited picture is
+    edit: "the prompt changes at a step" (`interventions.turn`), "the second prompt, the first one's attention"
+    (`swap`) or "a word counts for more" (`emphasis` of `generate`, for `word` of `prompt`; `other` does nothing). Beside
+    the edited picture stand those of the prompts alone. Gives `views`, `labels`, `cells`, `curve` (how far the edited picture is
     from the first prompt's), `note`, `remarks`. Raises CourseError for whatever these refuse, or an unknown edit.
     """
     model = load_text_to_image() if model is None else model

@@ -34,9 +34,9 @@ def compute(picture: np.ndarray, mask: np.ndarray, prompt: str = PROMPT, seed: i
     for frames in views.values():
         frames[-1] = result.picture  # with the pixels that were kept
     views, labels = led_by(marked(picture, mask), FIRST, views, labels)
-    return {"views": {name: views[name] for name in VIEWS[:2]}, "labels": labels, "strip": True, "result": result, "display_size": SIDE,
-            "note": f"{kept(picture, result.picture, mask)} {result.nfe} network evaluations.",
-            "remarks": result.remarks}
+    return {"views": {name: views[name] for name in VIEWS[:2]}, "labels": labels, "strip": True, "result": result,
+            "display_size": SIDE, "remarks": result.remarks,
+            "note": f"{kept(picture, result.picture, mask)} {result.nfe} network evaluations."}
 
 
 def kept(picture: np.ndarray, painted: np.ndarray, mask: np.ndarray) -> str:

@@ -42,26 +42,32 @@ def compute(picture: np.ndarray, prompt: str = PROMPT, seed: int = 0, strength: 
                                   negative_prompt=negative_prompt, model=model)
 
     if show == ALL:
-        return passage(picture, [at(amount) for amount in STRENGTHS], steps) | {"start": round(10 * strength)}
-    result = at(strength)
+        results = [at(amount) for amount in STRENGTHS]
+        shown = passage(picture, results, steps) | {"start": round(10 * strength), "note": cost(results)}
+    else:
+        results = [at(strength)]
+        shown = way(picture, results[0]) | {"note": cost(results)}
+    return shown | {"remarks": results[0].remarks, "result": results[0], "strip": True, "display_size": SIDE}
+
+
+def way(picture: np.ndarray, result: Result) -> dict:
+    """The picture, and then every step from its noisy version on. Strength 0 has no steps."""
     if not result.trajectory:
-        return {"views": {name: picture[None] for name in VIEWS[:2]}, "labels": [f"{FIRST}: strength 0 returns it"],
-                "note": cost([result]), "remarks": result.remarks, "strip": True, "display_size": SIDE}
+        return {"views": {name: picture[None] for name in VIEWS[:2]}, "labels": [f"{FIRST}: strength 0 returns it"]}
     views, labels = led_by(picture, FIRST, *frames_of(result.trajectory, result.schedule, result.decode, 1))
-    return {"views": {name: views[name] for name in VIEWS[:2]}, "labels": labels, "note": cost([result]),
-            "remarks": result.remarks, "strip": True, "display_size": SIDE}
+    return {"views": {name: views[name] for name in VIEWS[:2]}, "labels": labels}
 
 
 def passage(picture: np.ndarray, results: list[Result], steps: int) -> dict:
     """A frame for each strength: the result, and the noisy picture that it was made from."""
-    begun = [frames_of(result.trajectory, result.schedule, result.decode, 1)[0][VIEWS[0]][0]
+    begun = [frames_of(result.trajectory[:1], result.schedule, result.decode, 1)[0][VIEWS[0]][0]
              if result.trajectory else picture for result in results]
     distances = [rms(result.picture, picture) for result in results]
     labels = [f"strength {amount:.1f} · {len(result.trajectory)} of {steps} steps · {distance:.0f} grey levels away"
               for amount, result, distance in zip(STRENGTHS, results, distances)]
-    return {"views": {"result": np.stack([result.picture for result in results]), "what it starts from": np.stack(begun)},
-            "labels": labels, "distances": distances, "note": cost(results), "remarks": results[0].remarks, "strip": True,
-            "display_size": SIDE, "curve": curve_of(CURVE_LABEL, {"the result": distances})}
+    views = {"result": [result.picture for result in results], "what it starts from": begun}
+    return {"views": {name: np.stack(frames) for name, frames in views.items()}, "labels": labels,
+            "distances": distances, "curve": curve_of(CURVE_LABEL, {"the result": distances})}
 
 
 def vary(picture=None, prompt: str = PROMPT, seed: int = 0, strength: float = 0.6, negative_prompt: str = "",
