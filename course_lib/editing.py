@@ -29,8 +29,8 @@ def check_emphasis(emphasis: Mapping[str, float]) -> None:
         raise CourseError(f"Give the emphasis as words with their weights, such as {{'red': 2}}, not {emphasis!r}.")
     for word, weight in emphasis.items():
         if not isinstance(weight, Real) or isinstance(weight, bool) or not 0 <= weight <= MOST_EMPHASIS:
-            raise CourseError(f"The emphasis of '{word}' must be a number from 0 to {MOST_EMPHASIS}, 1 for none, but it "
-                              f"is {weight!r}.")
+            raise CourseError(f"The emphasis of '{word}' must be a number from 0 to {MOST_EMPHASIS}, 1 for none, but "
+                              f"it is {weight!r}.")
 
 
 def check_emphasised(emphasis: Mapping[str, float], prompts: Sequence[str]) -> None:

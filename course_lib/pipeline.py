@@ -134,13 +134,27 @@ class _Counted(Denoiser):
         return super().output(x, t, cond)
 
 
-@dataclass
-class Painting:
-    """A painting that is about to begin. What is here may still be changed: that is what the interventions do.
+@dataclass(kw_only=True)
+class Walk:
+    """A way from noise to a picture that is about to begin.
 
-    noise: unit noise (N, C, h, w) to start from; z: None, or the clean latents that are noised with it to the time
-    ts[0]; ts: the times; rounds: how often each step is taken (`resample`); steer: from the model's denoiser to the one
-    that paints, such as `guide(prompts)`.
+    noise: unit noise (N, C, h, w) to start from; z: None, or the clean picture that is noised with it to the time
+    ts[0]; ts, rule, sources: as for `sample`; rounds: how often each step is taken (`resample`).
+    """
+
+    noise: Tensor
+    ts: list[float]
+    rule: Callable[..., Tensor]
+    sources: list[torch.Generator]
+    z: Tensor | None = None
+    rounds: int = 1
+
+
+@dataclass(kw_only=True)
+class Painting(Walk):
+    """The way to what prompts say. All of it may still be changed before it begins: interventions do that.
+
+    steer: from the model's denoiser to the one that is followed; at first `guide(prompts)`.
     """
 
     model: TextToImage
@@ -148,10 +162,6 @@ class Painting:
     negative_prompt: str
     guidance: float
     emphasis: Mapping[str, float]
-    noise: Tensor
-    ts: list[float]
-    z: Tensor | None = None
-    rounds: int = 1
 
     def __post_init__(self):
         self.texts: list[str] = []  # every prompt that was read, for the remarks
@@ -160,6 +170,8 @@ class Painting:
     def conds(self, *groups: Sequence[str]) -> list[Cond]:
         """The conditioning of each group of N prompts, and of N times the negative prompt, all padded to one length."""
         texts = [text for group in groups for text in group]
+        for text in texts:
+            check_text(text, "A prompt")
         self.texts += texts
         together = self.model.cond([*texts, *[self.negative_prompt] * len(groups[0])])
         *found, uncond = (Cond(*part) for part in zip(*(part.chunk(len(groups) + 1) for part in together)))
@@ -171,8 +183,14 @@ class Painting:
         """What steers a denoiser towards these N prompts, as strongly as was asked."""
         cond, uncond = self.conds(prompts)
         unwanted = read_prompt(self.negative_prompt).words
-        if self.guidance == 0 or not self.emphasis and all(read_prompt(text).words == unwanted for text in prompts):
+        if not self.emphasis and all(read_prompt(text).words == unwanted for text in prompts):
             return lambda denoise: conditioned(denoise, uncond)  # both guesses would be one: a single pass will do
+        return self.towards(cond, uncond)
+
+    def towards(self, cond: Cond, uncond: Cond) -> Callable[[Denoiser], Steered]:
+        """What steers a denoiser towards `cond`, away from `uncond`."""
+        if self.guidance == 0:
+            return lambda denoise: conditioned(denoise, uncond)
         return lambda denoise: cfg(denoise, cond, uncond, self.guidance)
 
 
@@ -182,8 +200,6 @@ def _pair(prompts, seeds) -> tuple[list[str], list[int]]:
     seeds = list(seeds) if isinstance(seeds, (list, tuple, range)) else [seeds]
     if not prompts or not seeds:
         raise CourseError(f"Give at least one {'seed' if prompts else 'prompt'}.")
-    for prompt in prompts:
-        _check_text(prompt, "A prompt")
     if len(prompts) == 1:
         prompts *= len(seeds)
     elif len(seeds) == 1:
@@ -194,7 +210,8 @@ def _pair(prompts, seeds) -> tuple[list[str], list[int]]:
     return prompts, seeds
 
 
-def _check_text(value, name: str) -> None:
+def check_text(value, name: str) -> None:
+    """Raises CourseError if this is no text."""
     if not isinstance(value, str):
         raise CourseError(f"{name} must be a text, such as \"a red house\", but it is {str(value)[:40]!r}.")
 
@@ -220,21 +237,18 @@ def generate(prompt: str | Sequence[str] = "", seed: int | Sequence[int] = 0, st
     change: called with the `Painting` before it begins. Raises CourseError for a value out of range or damaged weights.
     """
     prompts, seeds = _pair(prompt, seed)
-    _check_text(negative_prompt, "The negative prompt")
+    check_text(negative_prompt, "The negative prompt")
     check_guidance(guidance)
     emphasis = {} if emphasis is None else emphasis
     check_emphasis(emphasis)
     model = load_text_to_image(device) if model is None else model
     begun = time.perf_counter()
-    noise, sources = starting_noise(seeds, model.shape)
-    chosen = find_scheduler(scheduler, eta)
-    painting = Painting(model, prompts, negative_prompt, guidance, emphasis, noise,
-                        time_grid(model.denoise.schedule, steps, chosen.spacing))
+    painting = Painting(**_walk(model.denoise.schedule, model.shape, seeds, steps, scheduler, eta), model=model,
+                        prompts=prompts, negative_prompt=negative_prompt, guidance=guidance, emphasis=emphasis)
     change(painting)
     check_emphasised(emphasis, painting.texts)
     said = remarks([read_prompt(text) for text in [*painting.texts, negative_prompt]])
-    return _paint(model.denoise, painting.steer, model.decode, painting.noise, painting.z, painting.ts, chosen.rule,
-                  sources, painting.rounds, prompts, seeds, scheduler, said, begun)
+    return _paint(model.denoise, painting.steer, painting, model.decode, prompts, seeds, scheduler, said, begun)
 
 
 def generate_pixels(seed: int | Sequence[int] = 0, steps: int = 50, scheduler: str = "ddim", eta: float | None = None,
@@ -247,23 +261,28 @@ def generate_pixels(seed: int | Sequence[int] = 0, steps: int = 50, scheduler: s
     prompts, seeds = _pair("", seed)
     denoise, shape = load_denoiser(model, device) if isinstance(model, str) else model
     begun = time.perf_counter()
-    noise, sources = starting_noise(seeds, shape)
+    walk = Walk(**_walk(denoise.schedule, shape, seeds, steps, scheduler, eta))
+    return _paint(denoise, lambda denoise: denoise, walk, to_uint8, prompts, seeds, scheduler, [], begun)
+
+
+def _walk(schedule: Schedule, shape: tuple[int, ...], seeds: list[int], steps: int, scheduler: str,
+          eta: float | None) -> dict:
     chosen = find_scheduler(scheduler, eta)
-    return _paint(denoise, lambda denoise: denoise, to_uint8, noise, None,
-                  time_grid(denoise.schedule, steps, chosen.spacing), chosen.rule, sources, 1, prompts, seeds, scheduler,
-                  [], begun)
+    ts = time_grid(schedule, steps, chosen.spacing)
+    noise, sources = starting_noise(seeds, shape)
+    return {"noise": noise, "sources": sources, "ts": ts, "rule": chosen.rule}
 
 
-def _paint(denoise: Denoiser, steer: Callable, decode: Callable[[Tensor], np.ndarray], noise: Tensor, z: Tensor | None,
-           ts: list[float], rule: Callable, sources: list[torch.Generator], rounds: int, prompts: list[str],
-           seeds: list[int], scheduler: str, said: list[str], begun: float) -> Result:
+def _paint(denoise: Denoiser, steer: Callable[[Denoiser], Steered], walk: Walk, decode: Callable[[Tensor], np.ndarray],
+           prompts: list[str], seeds: list[int], scheduler: str, said: list[str], begun: float) -> Result:
     schedule, where = denoise.schedule, next(denoise.network.parameters()).device
     counted = _Counted(denoise.network, schedule, denoise.prediction)
-    start = noise * schedule.sigma(ts[0]) if z is None else schedule.add_noise(z, noise, ts[0])
+    t = walk.ts[0]
+    x = walk.noise * schedule.sigma(t) if walk.z is None else schedule.add_noise(walk.z, walk.noise, t)
     with torch.inference_mode():
-        steps_made = list(resample(steer(counted), start.to(where), ts, rule, sources, rounds))
+        steps_made = list(resample(steer(counted), x.to(where), walk.ts, walk.rule, walk.sources, walk.rounds))
         trajectory = [Step(t, s, *(x.cpu() for x in tensors)) for t, s, *tensors in steps_made]
-        pictures = decode(trajectory[-1].x_next if trajectory else start)
+        pictures = decode(trajectory[-1].x_next if trajectory else x)
     seconds = time.perf_counter() - begun
     nfe = sum(counted.seen) // len(seeds)
     return Result(pictures, trajectory, decode, schedule, prompts, seeds, scheduler, nfe, seconds, said)

@@ -26,13 +26,14 @@ def fresh_noise(x: Tensor, sources: Sequence[torch.Generator]) -> Tensor:
 
 
 def sample(denoise, x: Tensor, ts: Sequence[float], rule: Callable[..., Tensor],
-           sources: Sequence[torch.Generator] = (), previous: Step | None = None) -> Iterator[Step]:
+           sources: Sequence[torch.Generator] = ()) -> Iterator[Step]:
     """Walk x: (N, ...) down the decreasing times `ts`, yielding every step.
 
     denoise: (x, t) -> x0_hat, with a `.schedule`; rule: one of the step rules in schedulers.py; sources: one random
-    source a picture, needed only by rules that draw fresh noise; previous: the step before these, if any. Start from sigma(ts[0]) times unit noise for a new
+    source a picture, needed only by rules that draw fresh noise. Start from sigma(ts[0]) times unit noise for a new
     picture, or from `schedule.add_noise(picture, eps, ts[0])` to vary an old one.
     """
+    previous = None
     for t, s in pairwise(ts):
         x0_hat = denoise(x, t)
         x_next = rule(denoise.schedule, x, x0_hat, t, s, denoise=denoise, previous=previous,
@@ -50,13 +51,15 @@ def resample(denoise, x: Tensor, ts: Sequence[float], rule: Callable[..., Tensor
     the known one only as well as the noise lets it see; noised again and stepped again, the two can still agree. So
     it must go up in time too, which the one loop never does. Every step is yielded, and costs what a step costs.
     """
-    previous = None
+    if rounds == 1:
+        yield from sample(denoise, x, ts, rule, sources)
+        return
     for t, s in pairwise(ts):
         for left in reversed(range(rounds if s > 0 else 1)):
-            [step] = sample(denoise, x, (t, s), rule, sources, previous)
+            # Without the step before: what was guessed through other noise is nothing to extrapolate from.
+            [step] = sample(denoise, x, (t, s), rule, sources)
             yield step
             x = denoise.schedule.add_more_noise(step.x_next, fresh_noise(x, sources), s, t) if left else step.x_next
-        previous = step
 
 
 def slerp(a: Tensor, b: Tensor, share: float) -> Tensor:

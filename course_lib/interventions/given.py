@@ -18,8 +18,8 @@ def check_picture(picture: np.ndarray) -> None:
     """Raises CourseError unless this is one picture of the size that the model paints."""
     if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.shape != (SIZE, SIZE, 3):
         found = f"{picture.dtype}, {picture.shape}" if isinstance(picture, np.ndarray) else type(picture).__name__
-        raise CourseError(f"A picture must be an array of uint8, ({SIZE}, {SIZE}, 3), but this is {found}: bring a file "
-                          f"to that size with pictures.open_picture(path, {SIZE}).")
+        raise CourseError(f"A picture must be an array of uint8, ({SIZE}, {SIZE}, 3), but this is {found}: bring a "
+                          f"file to that size with pictures.open_picture(path, {SIZE}).")
 
 
 def check_share(value: float, name: str) -> None:
