@@ -43,8 +43,8 @@ def compute(picture: np.ndarray, prompt: str = PROMPT, seed: int = 0, side: str 
             line[slice(reached, None) if forward else slice(None, -reached)] = EMPTY
         frames.append(frame)
     labels = ["the picture alone", *[f"window {i} of {windows} · {i * BY} pixels more" for i in range(1, windows + 1)]]
-    return {"views": {"picture": np.stack(frames)}, "labels": labels, "note": NOTE, "remarks": remarks([read_prompt(prompt)]),
-            "display_size": round(SCALE * len(whole))}
+    return {"views": {"picture": np.stack(frames)}, "labels": labels, "note": NOTE,
+            "remarks": remarks([read_prompt(prompt)]), "display_size": round(SCALE * len(whole))}
 
 
 def extend(picture=None, prompt: str = PROMPT, seed: int = 0, side: str = "right", windows: int = 3, rounds: int = 1,

@@ -43,11 +43,16 @@ def compute(picture: np.ndarray, prompt: str = PROMPT, seed: int = 0, strength: 
 
     if show == ALL:
         results = [at(amount) for amount in STRENGTHS]
-        shown = passage(picture, results, steps) | {"start": round(10 * strength), "note": cost(results)}
+        shown = passage(picture, results, steps) | {"start": nearest(strength), "note": cost(results)}
     else:
         results = [at(strength)]
         shown = way(picture, results[0]) | {"note": cost(results)}
-    return shown | {"remarks": results[0].remarks, "result": results[0], "strip": True, "display_size": SIDE}
+    return shown | {"remarks": results[0].remarks, "strip": True, "display_size": SIDE}
+
+
+def nearest(strength: float) -> int:
+    """The frame of this strength."""
+    return min(range(len(STRENGTHS)), key=lambda i: abs(STRENGTHS[i] - strength))
 
 
 def way(picture: np.ndarray, result: Result) -> dict:
@@ -60,8 +65,7 @@ def way(picture: np.ndarray, result: Result) -> dict:
 
 def passage(picture: np.ndarray, results: list[Result], steps: int) -> dict:
     """A frame for each strength: the result, and the noisy picture that it was made from."""
-    begun = [frames_of(result.trajectory[:1], result.schedule, result.decode, 1)[0][VIEWS[0]][0]
-             if result.trajectory else picture for result in results]
+    begun = [result.decode(result.trajectory[0].x)[0] if result.trajectory else picture for result in results]
     distances = [rms(result.picture, picture) for result in results]
     labels = [f"strength {amount:.1f} · {len(result.trajectory)} of {steps} steps · {distance:.0f} grey levels away"
               for amount, result, distance in zip(STRENGTHS, results, distances)]
