@@ -45,9 +45,9 @@ def compute(prompt: str = PROMPT, other: str = OTHER, seed: int = 0, edit: str =
 
     edit: "the prompt changes at a step" (`interventions.turn`), "the second prompt, the first one's attention"
     (`swap`) or "a word counts for more" (`emphasis` of `generate`, for `word` of `prompt`; `other` does nothing).
-    Beside the edited picture stand those of the prompts alone. Gives `views`, `labels`, `cells`, `curve` and `distances`
-    (how far the edited picture is from the first prompt's), `note`, `remarks`. Raises CourseError for whatever these
-    refuse, or an unknown edit.
+    Beside the edited picture stand those of the prompts alone. Gives `views`, `labels`, `cells`, `curve` and
+    `distances` (how far the edited picture is from the first prompt's), `note`, `remarks`. Raises CourseError for
+    whatever these refuse, or an unknown edit.
     """
     model = load_text_to_image() if model is None else model
     check_prompt(prompt)

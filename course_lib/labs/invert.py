@@ -25,8 +25,8 @@ def compute(picture: np.ndarray, prompt: str, other: str, steps: int = 50, guida
     """What the Scrubber shows of `interventions.invert`: from the noise that was found to three pictures side by side.
 
     picture: uint8 (64, 64, 3); prompt: what it shows; other: what it is to show; guidance: of the way down with
-    `other`; model: None for the shipped one. Frame i shows, at one time t, the way up, the way down with the same prompt
-    at guidance 1, and the way down with the other. Gives `views`, `labels`, `cells`, `curve` (how far each way down has
+    `other`; model: None for the shipped one. Frame i shows, at one time t, the way up, the way down with the same
+    prompt at guidance 1, and the way down with the other. Gives `views`, `labels`, `cells`, `curve` (how far each way down has
     come from the way up), `note` (the error of the first), `remarks`, and `error`, that of the picture that came back,
     in grey levels (RMS). Raises CourseError for whatever `invert` and `repaint` refuse.
     """
@@ -47,9 +47,9 @@ def compute(picture: np.ndarray, prompt: str, other: str, steps: int = 50, guida
     return {"views": {"noisy picture": beside(frames)},
             "labels": [moment(i, steps, up[i][0], same.schedule) for i in chosen],
             "cells": {"columns": 3, "gap": GAP, "heads": list(HEADS), "texts": [""] * 3, "wrap": True},
-            "curve": curve_of(CURVE_LABEL, distances, 0.5),
-            "note": told(error, float(psnr(same.pictures, picture[None])[0])), "remarks": edited.remarks,
-            "display_size": SIDE, "error": error}
+            "curve": curve_of(CURVE_LABEL, distances, 0.5), "display_size": SIDE, "error": error,
+            "note": told(error, float(psnr(same.pictures, picture[None])[0])),
+            "remarks": list(dict.fromkeys([*inversion.remarks, *edited.remarks]))}
 
 
 def points(trajectory: list) -> list[tuple]:
