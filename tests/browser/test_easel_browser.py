@@ -176,7 +176,7 @@ def test_a_mask_by_mouse_is_where_the_model_paints(mask):
     mask.ink = drawn(mask.ink, path, 1, 9)
     mask.shows_ink()
     assert mask.message.inner_text() == "" and "every pixel is the picture's own" in mask.root.inner_text()
-    assert (mask.inked()[mask.ink > 0][:, :3] == MARKER["paint here"]).all()
+    assert np.abs(mask.inked()[mask.ink > 0][:, :3] - MARKER["paint here"]).max() <= 2
     mask.slider.focus()
     mask.page.keyboard.press("End")
     painted = np.abs(mask.shown() - original).mean(axis=2)
