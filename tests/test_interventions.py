@@ -176,6 +176,15 @@ def test_turning_at_either_end_is_one_prompt_alone(how, scheduler):
     assert both.nfe == old.nfe
 
 
+def test_several_seeds_are_one_batch(how):
+    for paint in (lambda seed: turn(PROMPT, OTHER, 2, seed, **how), lambda seed: vary(PICTURE, PROMPT, 0.9, seed, **how),
+                  lambda seed: fill(PICTURE, MASK, PROMPT, seed, 2, **how)):
+        both = paint([3, 4])
+        for i, seed in enumerate((3, 4)):
+            torch.testing.assert_close(last(both)[i:i + 1], last(paint(seed)), rtol=1e-3, atol=1e-3)
+    assert (vary(PICTURE, PROMPT, 0, [3, 4], **how).pictures == PICTURE).all(axis=(1, 2, 3)).tolist() == [True, True]
+
+
 def test_a_turn_to_or_from_no_prompt_saves_the_second_pass(how):
     assert turn(PROMPT, "", 1, 3, **how).nfe == 2 + 3 and turn("", PROMPT, 1, 3, **how).nfe == 1 + 6
 
@@ -293,6 +302,9 @@ EMPTY = np.zeros((64, 64))
     (lambda **how: extend(PICTURE, side="up", **how), "no side 'up': choose from right, left, bottom, top"),
     (lambda **how: extend(PICTURE, by=0, **how), "pixels to add must be a whole number from 1"),
     (lambda **how: extend(PICTURE, by=10**6, **how), "pixels to add"),
+    (lambda **how: extend(PICTURE, seed="seven", **how), "The seed must be"),
+    (lambda **how: between_seeds([PROMPT, OTHER], **how), "A prompt must be a text"),
+    (lambda **how: invert(PICTURE, [PROMPT, OTHER], **how), "A prompt must be a text"),
     (lambda **how: between_seeds(PROMPT, (1,), **how), "two seeds"),
     (lambda **how: between_seeds(PROMPT, 1, **how), "two seeds"),
     (lambda **how: between_seeds(PROMPT, (1, -1), **how), "The seed must be"),

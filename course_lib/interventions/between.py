@@ -35,8 +35,6 @@ def between_prompts(prompts: Sequence[str] = ("", ""), seed: int = 0, count: int
     prompts: two; count, how: as for `between_seeds`. Raises CourseError for what is out of range.
     """
     a, b = _two(prompts, "prompts")
-    check_text(a, "A prompt"), check_text(b, "A prompt")
-
     def between(painting: Painting, shares: np.ndarray) -> None:
         *ends, uncond = painting.conds([a] * len(shares), [b] * len(shares))
         cond = blend(*ends, torch.tensor(shares, dtype=torch.float32, device=painting.model.device))
@@ -53,6 +51,8 @@ def _two(values: Sequence, name: str) -> tuple:
 
 def _row(prompts: tuple[str, str], seeds: tuple[int, int], count: int, between, how: dict) -> Result:
     """The ends, each painted alone, as `generate` paints it: in company it might round otherwise. Then the rest."""
+    for prompt in prompts:
+        check_text(prompt, "A prompt")
     count = check_whole(count, "The number of pictures", 2, MOST)
     shares = np.linspace(0, 1, count)
     # Both prompts count as read at either end: a word to emphasise may stand in one of them alone.
