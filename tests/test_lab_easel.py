@@ -72,6 +72,14 @@ def test_what_did_not_arrive_whole_is_told_in_a_sentence():
             easel.painting
 
 
+@pytest.mark.parametrize("wrong", [np.zeros((8, 8)), np.full((SIDE, SIDE), 99), np.full((SIDE, SIDE), 0.5), "ink"])
+def test_what_cannot_be_painted_at_first_is_told_in_a_sentence(wrong):
+    with pytest.raises(CourseError, match=r"an array \(64, 64\)"):
+        Easel(lambda: None, wrong)
+    soft = np.linspace(0, 1, SIDE * SIDE).reshape(SIDE, SIDE)
+    assert Easel(lambda: None, soft, mask=True).painting.sum() == SIDE * SIDE - 1
+
+
 def test_a_page_is_the_same_for_the_same_number_and_has_its_caption():
     picture, words = page(26)
     assert picture.shape == (SIDE, SIDE, 3) and np.array_equal(picture, page(26)[0]) and "red car" in words

@@ -27,8 +27,8 @@ def compute(picture: np.ndarray, prompt: str, other: str, steps: int = 50, guida
     picture: uint8 (64, 64, 3); prompt: what it shows; other: what it is to show; guidance: of the way down with
     `other`; model: None for the shipped one. Frame i shows, at one time t, the way up, the way down with the same
     prompt at guidance 1, and the way down with the other. Gives `views`, `labels`, `cells`, `curve` (how far each way
-    down has come from the way up), `note` (the error of the first), `remarks`, and `error`, that of the picture that came back,
-    in grey levels (RMS). Raises CourseError for whatever `invert` and `repaint` refuse.
+    down has come from the way up), `note` (the error of the first), `remarks`, and `error`, that of the picture that
+    came back, in grey levels (RMS). Raises CourseError for whatever `invert` and `repaint` refuse.
     """
     model = load_text_to_image() if model is None else model
     check_prompt(prompt)
