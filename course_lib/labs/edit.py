@@ -54,7 +54,7 @@ def compute(prompt: str = PROMPT, other: str = OTHER, seed: int = 0, edit: str =
     check_prompt(other)
     how = {"steps": check_whole(steps, "The number of steps", 1, 1000), "guidance": guidance, "model": model}
     if edit == TURN:
-        made, name = turned(prompt, other, seed, how), "the first, then the second"
+        made, name = turned(prompt, other, seed, how), "both, in turn"
     elif edit == SWAP:
         made, name = swapped(prompt, other, seed, how), "the edited one"
     elif edit == WEIGH:
