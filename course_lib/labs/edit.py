@@ -25,7 +25,7 @@ FIRST, SECOND = "the first prompt", "the second prompt"
 CURVE_LABEL = "How far the edited picture is from the first prompt's, in grey levels of 255 (RMS)."
 PROMPT, OTHER, WORD = "a large red castle in the snow at night", "a large red castle in a meadow at night", "snow"
 NOTES = {TURN: "What is where is settled early: see up to which step the second prompt can still change it.",
-         SWAP: "The first prompt's attention holds things in their places; too much of it, and the new words go unheard.",
+         SWAP: "The first prompt's attention holds things in their places; with too much of it new words go unheard.",
          WEIGH: "The word's share of the attention counts so many times; 1 changes nothing, 0 takes it out of sight."}
 
 
