@@ -18,7 +18,7 @@ FLOORS = [
     ["text", "sampling", "training", "pages", "attention", "costs"],
     ["models", "evaluation"],
     ["recipes", "pipeline"],
-    ["reports", "bench", "offline"],
+    ["reports", "experiments", "bench", "offline"],
     ["labs", "checks", "notebooks", "glossary", "site"],
     ["teaching"],
     ["__main__"],

@@ -10,9 +10,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from course_lib.experiments.shares import Found, Share
-from course_lib.experiments.studio import Studio, check_pictures, colours_of, named
+from course_lib.experiments.studio import BATCH, STEPS, Studio, check_pictures, colours_of, named
+from course_lib.guidance import cfg
+from course_lib.layers import Cond
 from course_lib.picturebook import COLOURS, HELD_OUT_PAIRS, SYNONYMS
-from course_lib.pipeline import TextToImage
+from course_lib.pipeline import GUIDANCE, TextToImage
+from course_lib.recipes.pixels import sample_few
+from course_lib.runtime import starting_noise
 from course_lib.tokenizer import TOKENS, tokenize
 
 OUTCOMES = ("right", "swapped", "leaked", "another colour", "thing missing")
@@ -22,10 +26,12 @@ Pair = tuple[tuple[str, str], tuple[str, str]]  # ((colour, kind), (colour, kind
 
 @dataclass(frozen=True)
 class Binding(Found):
-    """outcomes: for each guidance scale, the share of each of `OUTCOMES`. prompts, and pictures (scales, N, 64, 64, 3),
-    with their outcomes in words, `told`, in the same order."""
+    """outcomes: for each guidance scale, the share of each of `OUTCOMES`; phrases: the same at the usual scale if the
+    denoiser is also given the words as they are read in "a red house" and in "a blue car" alone. prompts, and pictures
+    (scales, N, 64, 64, 3) with their outcomes in words, `told`, in the same order."""
 
     outcomes: dict[float, dict[str, Share]]
+    phrases: dict[str, Share]
     prompts: list[str]
     told: list[list[str]]
     pictures: np.ndarray
@@ -38,8 +44,34 @@ def binding(studio: Studio, pictures: int = 32, scales: Sequence[float] = (1, 3,
     prompts = [sentence(pair) for pair in pairs]
     painted = [studio.paint(prompts, guidance=scale) for scale in scales]
     told = [outcomes(pairs, studio.read(some).scenes) for some in painted]
-    return Binding({scale: {name: Share.where(np.array(said) == name) for name in OUTCOMES}
-                    for scale, said in zip(scales, told)}, prompts, told, np.stack(painted))
+    phrases = outcomes(pairs, studio.read(_with_phrases(studio.model, pairs)).scenes)
+    return Binding({scale: counted(said) for scale, said in zip(scales, told)}, counted(phrases), prompts, told,
+                   np.stack(painted))
+
+
+def counted(told: Sequence[str]) -> dict[str, Share]:
+    """The share of each of `OUTCOMES`."""
+    return {name: Share.where(np.array(told) == name) for name in OUTCOMES}
+
+
+@torch.inference_mode()
+def _with_phrases(model: TextToImage, pairs: Sequence[Pair]) -> np.ndarray:
+    """Paint as `Studio.paint` does, from the same noise, with the words of both phrases, each read by itself, added to
+    those of the sentence. (After StructureDiffusion, Feng et al. 2023, which puts them in the sentence's place.)"""
+    painted = []
+    for start in range(0, len(pairs), BATCH):
+        some = pairs[start:start + BATCH]
+        parts = [model.cond([sentence(pair) for pair in some]),
+                 *(model.cond([named(*pair[i]) for pair in some]) for i in (0, 1))]
+        cond = Cond(torch.cat([part.words for part in parts], dim=1), torch.cat([part.mask for part in parts], dim=1),
+                    parts[0].pooled)
+        empty = model.cond([""] * len(some))
+        room = cond.mask.shape[1] - empty.mask.shape[1]
+        empty = Cond(F.pad(empty.words, (0, 0, 0, room)), F.pad(empty.mask, (0, room)), empty.pooled)
+        noise, _ = starting_noise(list(range(start, start + len(some))), model.shape)
+        painted.append(model.decode(sample_few(cfg(model.denoise, cond, empty, GUIDANCE), noise.to(model.device),
+                                               STEPS)))
+    return np.concatenate(painted)
 
 
 def draw_pairs(count: int, lot: random.Random) -> list[Pair]:

@@ -19,7 +19,7 @@ class Counting(Found):
 
     right: dict[int, Share]
     real: dict[int, Share]
-    table: list[list[int]]
+    table: dict[int, dict[int, int]]
     pictures: np.ndarray
 
 
@@ -36,7 +36,8 @@ def counting(studio: Studio, pictures: int = 16) -> Counting:
     seen, real = (_read(studio, some).reshape(len(NUMBERS), pictures) for some in (painted, drawn(pages)))
     return Counting({number: Share.where(row == number) for number, row in zip(NUMBERS, seen)},
                     {number: Share.where(row == number) for number, row in zip(NUMBERS, real)},
-                    [[int((row == count).sum()) for count in (0, *NUMBERS)] for row in seen],
+                    {number: {count: int((row == count).sum()) for count in (0, *NUMBERS)}
+                     for number, row in zip(NUMBERS, seen)},
                     painted.reshape(len(NUMBERS), pictures, *painted.shape[1:]))
 
 

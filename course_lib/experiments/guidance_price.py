@@ -9,6 +9,8 @@ from course_lib.experiments.shares import Found, Share
 from course_lib.experiments.studio import Studio, check_pictures
 from course_lib.experiments.wishes import SEEDS, Wishes
 
+MEASURES = ("obeyed", "distance", "variety")
+
 
 @dataclass(frozen=True)
 class GuidancePrice(Found):
@@ -16,10 +18,9 @@ class GuidancePrice(Found):
     variety, the mean distance of two pictures of one prompt. real: the last two for real pages, as many, and what the
     oracle reads of them. prompts; pictures (scales, N, 64, 64, 3), `SEEDS` in a row for each prompt."""
 
-    scales: list[float]
-    obeyed: list[Share]
-    distance: list[float]
-    variety: list[float]
+    obeyed: dict[float, Share]
+    distance: dict[float, float]
+    variety: dict[float, float]
     real: dict[str, float | Share]
     prompts: list[str]
     pictures: np.ndarray
@@ -30,8 +31,7 @@ def guidance_price(studio: Studio, pictures: int = 32, scales: Sequence[float] =
     check_pictures(pictures, 2 * SEEDS)
     wishes = Wishes(studio, pictures, "guidance")
     painted = [studio.paint(wishes.prompts, guidance=scale) for scale in scales]
-    judged, real = [wishes.judge(some) for some in painted], wishes.judge_real()
-    return GuidancePrice(list(scales), [one.obeyed for one in judged], [one.distance for one in judged],
-                         [one.variety for one in judged],
-                         {"obeyed": real.obeyed, "distance": real.distance, "variety": real.variety},
-                         wishes.prompts, np.stack(painted))
+    judged = dict(zip(scales, map(wishes.judge, painted)))
+    real = wishes.judge_real()
+    return GuidancePrice(*({scale: getattr(one, name) for scale, one in judged.items()} for name in MEASURES),
+                         {name: getattr(real, name) for name in MEASURES}, wishes.prompts, np.stack(painted))

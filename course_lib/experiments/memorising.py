@@ -22,7 +22,8 @@ from course_lib.schedulers import Schedule, find_schedule
 from course_lib.training import Trainee, fit
 from course_lib.unet import UNet, UNetSettings
 
-SMALL = UNetSettings(picture=4, patch=1, channels=(32, 64), attention=(False, True))
+SMALL = UNetSettings(picture=4, patch=2, channels=(64,), attention=(False,))
+LR=5e-3
 FRESH = 256  # pages that no model here has seen
 COPY = 1 / 3  # a copy is nearer than this to one page, measured by how far the second nearest is
 
@@ -96,14 +97,14 @@ def _encoded(model: TextToImage, pages: np.ndarray) -> Tensor:
     return torch.cat([model.vae.encode(some.to(model.device)).cpu() for some in to_tensor(pages).split(64)])
 
 
-def _trained(latents: Tensor, schedule: Schedule, steps: int, batch: int = 16) -> UNet:
+def _trained(latents: Tensor, schedule: Schedule, steps: int, batch: int = 8) -> UNet:
     def loss(network, step: int, source: torch.Generator):
         x0 = latents[torch.randint(len(latents), (batch,), generator=source)]
         eps, t = torch.randn(x0.shape, generator=source), random_times(batch, source)
         return Denoiser(network, schedule).loss(x0, eps, t), batch
 
     torch.manual_seed(0)
-    trainee = Trainee(UNet(SMALL), lr=5e-3)
+    trainee = Trainee(UNet(SMALL), lr=LR)
     for _ in fit(trainee, loss, steps=steps, ema=0.97):
         pass
     return trainee.average

@@ -44,6 +44,11 @@ class Share:
         """`wilson`'s, for 95 %."""
         return wilson(self.right, self.of)
 
+    @property
+    def span(self) -> tuple[float, float, float]:
+        """The share and its interval, for `plots.intervals`."""
+        return self.value, *self.interval
+
     def __str__(self) -> str:
         low, high = (round(100 * end) for end in self.interval)
         return f"{self.right} of {self.of} ({100 * self.value:.0f} %; {low} to {high})" if self.of else "none of none"
@@ -57,7 +62,9 @@ class Found:
         return {name: _plain(value) for name, value in self._told()}
 
     def __str__(self) -> str:
-        return "\n".join(line for name, value in self._told() for line in _lines(name, value))
+        """A line for each number; what was asked and read of single pictures is left out."""
+        return "\n".join(line for name, value in self._told() if not isinstance(value, list)
+                         for line in _lines(name, value))
 
     def _told(self) -> list[tuple[str, Any]]:
         told = [(field.name, getattr(self, field.name)) for field in fields(self)]

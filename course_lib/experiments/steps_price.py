@@ -23,10 +23,9 @@ class StepsPrice(Found):
     (Frechet); moved: how far the pictures are from those of the most steps, the mean over all numbers of a picture, in
     grey levels. real: the same for real pages. pictures (numbers of steps, N, 64, 64, 3)."""
 
-    steps: list[int]
-    obeyed: list[Share]
-    distance: list[float]
-    moved: list[float]
+    obeyed: dict[int, Share]
+    distance: dict[int, float]
+    moved: dict[int, float]
     real: dict[str, float | Share]
     prompts: list[str]
     pictures: np.ndarray
@@ -36,12 +35,14 @@ def steps_price(studio: Studio, pictures: int = 32, steps: Sequence[int] = (1, 2
     """Paint about `pictures` pictures in each number of steps, always from the same noise."""
     check_pictures(pictures, 2 * SEEDS)
     wishes = Wishes(studio, pictures, "steps")
-    painted = [studio.paint(wishes.prompts, steps=count) for count in steps]
-    judged, real = [wishes.judge(some) for some in painted], wishes.judge_real()
-    best = painted[int(np.argmax(steps))].astype(float)
-    return StepsPrice(list(steps), [one.obeyed for one in judged], [one.distance for one in judged],
-                      [float(np.abs(some - best).mean()) for some in painted],
-                      {"obeyed": real.obeyed, "distance": real.distance}, wishes.prompts, np.stack(painted))
+    painted = {count: studio.paint(wishes.prompts, steps=count) for count in steps}
+    judged, real = {count: wishes.judge(some) for count, some in painted.items()}, wishes.judge_real()
+    best = painted[max(steps)].astype(float)
+    return StepsPrice({count: one.obeyed for count, one in judged.items()},
+                      {count: one.distance for count, one in judged.items()},
+                      {count: float(np.abs(some - best).mean()) for count, some in painted.items()},
+                      {"obeyed": real.obeyed, "distance": real.distance}, wishes.prompts,
+                      np.stack(list(painted.values())))
 
 
 def where_time_goes(studio: Studio, prompt: str = "a small red house on the left at night",
