@@ -23,7 +23,6 @@ from course_lib.training import Trainee, fit
 from course_lib.unet import UNet, UNetSettings
 
 SMALL = UNetSettings(picture=4, patch=2, channels=(64,), attention=(False,))
-LR=5e-3
 FRESH = 256  # pages that no model here has seen
 COPY = 1 / 3  # a copy is nearer than this to one page, measured by how far the second nearest is
 
@@ -42,7 +41,7 @@ class Memorising(Found):
     nearest: np.ndarray
 
 
-def memorising(studio: Studio, pictures: int = 16, counts: Sequence[int] = (4, 32, 512),
+def memorising(studio: Studio, pictures: int = 16, counts: Sequence[int] = (2, 8, 128),
                steps: int = 300) -> Memorising:
     """Train a small denoiser of latents, without words, on so many pages, each for as many steps; paint, and look for
     the nearest training page."""
@@ -104,7 +103,7 @@ def _trained(latents: Tensor, schedule: Schedule, steps: int, batch: int = 8) ->
         return Denoiser(network, schedule).loss(x0, eps, t), batch
 
     torch.manual_seed(0)
-    trainee = Trainee(UNet(SMALL), lr=LR)
+    trainee = Trainee(UNet(SMALL), lr=5e-3)
     for _ in fit(trainee, loss, steps=steps, ema=0.97):
         pass
     return trainee.average
