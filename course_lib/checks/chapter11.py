@@ -17,7 +17,7 @@ def leaking(answer) -> str:
         raise Wrong("A quarter is both red, or both blue; either counts as a leak.")
     if math.isclose(answer, 1 / 3, abs_tol=0.01):
         raise Wrong("The three outcomes are not equally likely: write down the four cases, thing by thing.")
-    raise Wrong("Each thing throws a coin: red or blue. Write down all cases, and count those with the same colour twice.")
+    raise Wrong("Each thing throws a coin: red or blue. Write down all cases, and count those with one colour twice.")
 
 
 @check("Fill in the body of my_interval: it returns (low, high).")
@@ -133,7 +133,8 @@ def copied(function) -> str:
         raise NotImplementedError
     got = np.asarray(got)
     if got.shape != wanted.shape:
-        raise Wrong(f"One answer for each picture is wanted, shape {wanted.shape}, but yours has the shape {got.shape}.")
+        raise Wrong(f"One answer for each picture is wanted, shape {wanted.shape}, but yours has the shape "
+                    f"{got.shape}.")
     if got.dtype != bool:
         raise Wrong(f"The answers should be True or False, but they are {got.dtype}: end on a comparison.")
     if (got == wanted).all():
@@ -141,9 +142,10 @@ def copied(function) -> str:
     if (got == ~wanted).all():
         raise Wrong("True and False have changed places: a copy is nearer than a third.")
     if (got == (first < second)).all():
-        raise Wrong("Every picture has a nearest page; it is a copy only if that is three times nearer than the second.")
+        raise Wrong("Every picture has a nearest page; it is a copy only if that is three times nearer than the "
+                    "second.")
     if (got == (first == 0)).all():
         raise Wrong("A copy need not be exact to the pixel: measure with the second nearest page.")
     i = int(np.flatnonzero(got != wanted)[0])
-    raise Wrong(f"Picture {i} has its nearest page at {first[i]:g} and the second at {second[i]:g}; is {first[i]:g} less "
-                f"than a third of {second[i]:g}? You say {bool(got[i])}.")
+    raise Wrong(f"Picture {i} has its nearest page at {first[i]:g} and the second at {second[i]:g}; is {first[i]:g} "
+                f"less than a third of {second[i]:g}? You say {bool(got[i])}.")

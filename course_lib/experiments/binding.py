@@ -131,7 +131,8 @@ def binding_cause(studio: Studio, sentences: int = 400) -> Cause:
     versions = {"in other words": [sentence(pair, plain=False) for pair in pairs],
                 "the other thing first": [sentence(pair[::-1]) for pair in pairs],
                 "colours swapped": [sentence(((b, one), (a, two))) for (a, one), (b, two) in pairs],
-                "one colour replaced": [sentence(((new, one), second)) for new, ((_, one), second) in zip(others, pairs)]}
+                "one colour replaced": [sentence(((new, one), second))
+                                        for new, ((_, one), second) in zip(others, pairs)]}
     here = _embedded(studio.model, [sentence(pair) for pair in pairs])
     cosines = {name: float((here * _embedded(studio.model, texts)).sum(dim=1).mean())
                for name, texts in versions.items()}
@@ -164,8 +165,8 @@ def _states(model: TextToImage, pairs: Sequence[Pair], again: bool) -> Tensor:
 
 def probe(states: Tensor, pairs: Sequence[Pair], new_states: Tensor, new_pairs: Sequence[Pair]) -> Share:
     """A straight line for each colour (least squares with a little ridge) learns, from states (N, 2, D) and the colours
-    of the things that they name, to tell a thing's colour; then it is asked about new ones: this colour of the sentence,
-    or the other?"""
+    of the things that they name, to tell a thing's colour; then it is asked about new ones: this colour of the
+    sentence, or the other?"""
     def flat(x: Tensor) -> Tensor:
         x = x.flatten(0, 1).double()
         return torch.cat([x, torch.ones(len(x), 1, dtype=x.dtype)], dim=1)

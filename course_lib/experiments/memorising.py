@@ -61,7 +61,8 @@ def memorising(studio: Studio, pictures: int = 16, counts: Sequence[int] = (2, 8
 
     for count in counts:
         denoise = Denoiser(_trained(latents[:count], schedule, steps), schedule)
-        losses[str(count)] = {"own pages": _loss(denoise, latents[:count]), "fresh pages": _loss(denoise, fresh_latents)}
+        losses[str(count)] = {"own pages": _loss(denoise, latents[:count]),
+                              "fresh pages": _loss(denoise, fresh_latents)}
         look(str(count), denoise, count)
     look("memory", Memory(latents, schedule), max(counts))
     return Memorising(copied, nearness, losses, np.stack(painted), np.stack(nearest))

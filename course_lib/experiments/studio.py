@@ -89,5 +89,5 @@ def thing_of(scenes: np.ndarray, kinds: Sequence[str]) -> np.ndarray:
 
 
 def colours_of(scenes: np.ndarray, kinds: Sequence[str]) -> np.ndarray:
-    """The colour of the first thing of a kind, as a number of `COLOURS`, one kind a scene: (N,), -1 if none is there."""
+    """The colour of the first thing of a kind, a number of `COLOURS`, one kind a scene: (N,), -1 if none is there."""
     return thing_of(scenes, kinds)[:, COLUMN["colour"]]

@@ -34,7 +34,7 @@ def never_seen(studio: Studio, pictures: int = 32) -> NeverSeen:
     Twins start from the same noise."""
     check_pictures(pictures, 8)
     lot = random.Random("never seen")
-    new_pairs = [(kind, colour) for kind, colour in sorted(HELD_OUT_PAIRS) for _ in range(pictures // len(HELD_OUT_PAIRS))]
+    new_pairs = [pair for pair in sorted(HELD_OUT_PAIRS) for _ in range(pictures // len(HELD_OUT_PAIRS))]
     pages = {"never seen": [page_with((Thing(kind, colour, lot.choice(SIZES), lot.choice(PLACES)),), lot)
                             for kind, colour in new_pairs]}
     pages["seen"] = [_with_colour(page, lot.choice([c for c in COLOURS if c != page.things[0].colour]))
