@@ -148,7 +148,7 @@ def intervals(rows: Mapping[str, Mapping[str, tuple[float, float, float]]], alt:
         top += 0.2
     if chance is not None:
         axis.axvline(chance, color="#777777", linestyle=":", linewidth=1.2)
-        axis.text(chance, -0.26, "chance", ha="center", fontsize=8, color="#555555")
+        axis.text(chance, 1.01, "chance", transform=axis.get_xaxis_transform(), ha="center", fontsize=8, color=INK)
     axis.set(yticks=ticks, yticklabels=list(rows), ylim=(top - 0.1, -0.3), xlim=(-0.02, 1.12), xlabel=x_label,
              xticks=[0, 0.25, 0.5, 0.75, 1], xticklabels=["0", "25 %", "50 %", "75 %", "100 %"])
     if len(series) > 1:

@@ -23,16 +23,17 @@ from course_lib.training import Trainee, fit
 from course_lib.unet import UNet, UNetSettings
 
 SMALL = UNetSettings(picture=4, patch=2, channels=(64,), attention=(False,))
-FRESH = 256  # pages that no model here has seen
+KNOWN = 512  # pages that the shipped model and the perfect memory know, and as many that no model has seen
 COPY = 1 / 3  # a copy is nearer than this to one page, measured by how far the second nearest is
 
 
 @dataclass(frozen=True)
 class Memorising(Found):
-    """By the number of training pages, then for `memory`, the perfect memory of the most of them: copied, the share of
-    painted pictures that are copies; nearness, the median distance to the nearest training page over that to the
-    nearest of as many fresh ones (1: no nearer to what it saw than to anything else). losses: of the trained ones, on
-    their own pages and on fresh ones. painted, nearest: (models, N, 64, 64, 3), pictures and their nearest pages."""
+    """By the number of training pages; then for `shipped`, the shipped model without a prompt, beside `KNOWN` of its
+    training pages; and for `memory`, the perfect memory of those: copied, the share of painted pictures that are
+    copies; nearness, the median distance to the nearest training page over that to the nearest of as many fresh ones
+    (1: no nearer to what it saw than to anything else). losses: of the trained ones, on their own pages and on fresh
+    ones. painted, nearest: (models, N, 64, 64, 3), pictures and their nearest pages."""
 
     copied: dict[str, Share]
     nearness: dict[str, float]
@@ -41,19 +42,16 @@ class Memorising(Found):
     nearest: np.ndarray
 
 
-def memorising(studio: Studio, pictures: int = 16, counts: Sequence[int] = (2, 8, 128),
-               steps: int = 300) -> Memorising:
-    """Train a small denoiser of latents, without words, on so many pages, each for as many steps; paint, and look for
-    the nearest training page."""
+def memorising(studio: Studio, pictures: int = 16, counts: Sequence[int] = (2, 8), steps: int = 450) -> Memorising:
+    """Train a small denoiser of latents, without words, on so many pages, at most `KNOWN`, each for as many steps;
+    paint, and look for the nearest training page. The shipped model, which has seen far more, paints beside it."""
     check_pictures(pictures, 2)
     model, schedule = studio.model, find_schedule("cosine")
-    pages, fresh = (drawn([random_scene(first + i) for i in range(count)])
-                    for first, count in ((0, max(counts)), (HELD_OUT_FROM, max(FRESH, *counts))))
-    latents, fresh_latents = _encoded(model, pages), _encoded(model, fresh[:FRESH])
+    pages, fresh = (drawn([random_scene(first + i) for i in range(KNOWN)]) for first in (0, HELD_OUT_FROM))
+    latents, fresh_latents = _encoded(model, pages), _encoded(model, fresh)
     copied, nearness, losses, painted, nearest = {}, {}, {}, [], []
 
-    def look(name: str, denoise, count: int) -> None:
-        made = _paint(model, denoise, pictures)
+    def look(name: str, made: np.ndarray, count: int) -> None:
         distances = picture_distances(made, pages[:count])
         copied[name], painted_far = Share.where(copies(distances)), picture_distances(made, fresh[:count])
         nearness[name] = float(np.median(distances.min(axis=1) / painted_far.min(axis=1)))
@@ -63,8 +61,9 @@ def memorising(studio: Studio, pictures: int = 16, counts: Sequence[int] = (2, 8
         denoise = Denoiser(_trained(latents[:count], schedule, steps), schedule)
         losses[str(count)] = {"own pages": _loss(denoise, latents[:count]),
                               "fresh pages": _loss(denoise, fresh_latents)}
-        look(str(count), denoise, count)
-    look("memory", Memory(latents, schedule), max(counts))
+        look(str(count), _paint(model, denoise, pictures), count)
+    look("shipped", studio.paint([""] * pictures), KNOWN)
+    look("memory", _paint(model, Memory(latents, schedule), pictures), KNOWN)
     return Memorising(copied, nearness, losses, np.stack(painted), np.stack(nearest))
 
 
@@ -111,12 +110,12 @@ def _trained(latents: Tensor, schedule: Schedule, steps: int, batch: int = 8) ->
 
 
 @torch.inference_mode()
-def _loss(denoise: Denoiser, latents: Tensor, least: int = FRESH) -> float:
-    """The mean loss, each page with `least` / N noises, so that few pages are measured as well as many."""
-    x0 = latents.repeat(-(-least // len(latents)), 1, 1, 1)[:least]
+def _loss(denoise: Denoiser, latents: Tensor) -> float:
+    """The mean loss over `KNOWN` noises, shared out among the pages, so that few are measured as well as many."""
+    x0 = latents.repeat(-(-KNOWN // len(latents)), 1, 1, 1)[:KNOWN]
     source = torch.Generator().manual_seed(0)
-    eps, t = torch.randn(x0.shape, generator=source), (torch.arange(least) + 0.5) / least
-    return float(denoise.loss(x0, eps, t[torch.randperm(least, generator=source)]))
+    eps, t = torch.randn(x0.shape, generator=source), (torch.arange(KNOWN) + 0.5) / KNOWN
+    return float(denoise.loss(x0, eps, t[torch.randperm(KNOWN, generator=source)]))
 
 
 @torch.inference_mode()
