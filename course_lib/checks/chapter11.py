@@ -122,9 +122,9 @@ def verdict(function) -> str:
 
 @check("Fill in the body of my_copies: it returns True or False for each picture.")
 def copied(function) -> str:
-    # Three pages at 0, 10 and 30 on a line; the last picture lies between two pages.
-    pages = np.array([[0.0, 0.0], [10.0, 0.0], [30.0, 0.0]])
-    pictures = np.array([[10.5, 0.0], [0.0, 0.0], [20.0, 0.0], [26.0, 0.0], [5.0, 0.0], [24.0, 0.0]])
+    # Pages on a line; some pictures lie between two of them, and the last is far from all and yet a copy of one.
+    pages, pictures = (np.array([[place, 0.0] for place in places]) for places in (
+        (0, 10, 30, 200), (10.5, 0, 20, 26, 5, 24, 160)))
     distances = np.linalg.norm(pictures[:, None] - pages[None], axis=2)
     first, second = np.sort(distances, axis=1)[:, :2].T
     wanted = first < second / 3
