@@ -176,7 +176,7 @@ ENTRIES = (
     Entry("confidence interval", "The true shares for which what was counted would be no great surprise. Ten times as "
           "many pictures make it about three times narrower.", 11),
     Entry("Frechet distance", "How far two sets of pictures are apart as a whole: the mean and the covariance of their "
-          "features are compared. 0 only for the same set.", 11, elsewhere=("Fréchet distance", "FID")),
+          "features are compared. 0 only for the same set.", 11, elsewhere=("Fréchet distance",)),
     Entry("probe", "A straight line fitted to the states inside a network, to find out whether something can be read "
           "off them.", 11),
 )
