@@ -141,6 +141,22 @@ def run_evaluate(options: argparse.Namespace) -> None:
     print(json.dumps(report, indent=2) if options.json else as_table(report))
 
 
+def run_experiment(options: argparse.Namespace) -> None:
+    from course_lib.experiments import EXPERIMENTS, open_studio
+    from course_lib.runtime import CourseError
+
+    if options.name not in EXPERIMENTS:
+        raise CourseError(f"There is no experiment called '{options.name}': choose from {', '.join(EXPERIMENTS)}.")
+    if options.weights is not None and not options.weights.is_dir():
+        raise CourseError(f"There is no folder {options.weights}: give the one that train wrote to, or leave --weights "
+                          "out.")
+    chosen = EXPERIMENTS[options.name]
+    pictures = chosen.pictures if options.pictures is None else options.pictures
+    found = chosen.run(open_studio(options.device, options.weights), pictures=pictures)
+    print(json.dumps({"experiment": options.name, "pictures": pictures, **found.as_json()}, indent=2) if options.json
+          else found)
+
+
 def run_bench(options: argparse.Namespace) -> None:
     from course_lib.bench import bench, in_words
 
@@ -258,6 +274,15 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--validation", action="store_true",
                           help="measure on other pages, to make a choice on: the held-out ones stay unseen")
     evaluate.set_defaults(run=run_evaluate)
+
+    experiment = commands.add_parser("experiment", help="repeat an experiment of chapter 11 at full size")
+    experiment.add_argument("name", help="fingers, text, binding, counting, unseen, guidance, seeds, memory or steps")
+    experiment.add_argument("--pictures", type=whole, help="how many pictures for each thing compared, up to 10000 "
+                            "(default: as many as make it sure, some minutes' worth)")
+    experiment.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
+    experiment.add_argument("--weights", type=Path, help="the folder of your own weights (default: the shipped ones)")
+    experiment.add_argument("--json", action="store_true", help="print one JSON object")
+    experiment.set_defaults(run=run_experiment)
 
     bench = commands.add_parser("bench", help="time the text-to-image model on this machine's CPU")
     bench.add_argument("--rounds", type=whole, default=20, help="how often to time each thing, 1 to 1000 (default 20)")

@@ -181,6 +181,15 @@ ENTRIES = (
           "is called once, at the end.", 9),
     Entry("operations", "The multiplications and additions that a network takes: a measure of cost that is the same "
           "on every machine. Seconds are another matter.", 9),
+    # 11 What breaks, and why
+    Entry("binding", "Knowing which attribute belongs to which thing: that in \"a red house and a blue car\" it is the "
+          "house that is red.", 11),
+    Entry("confidence interval", "The true shares for which what was counted would be no great surprise. Ten times as "
+          "many pictures make it about three times narrower.", 11),
+    Entry("Frechet distance", "How far two sets of pictures are apart as a whole: the mean and the covariance of their "
+          "features are compared. 0 only for the same set.", 11, elsewhere=("Fréchet distance",)),
+    Entry("probe", "A straight line fitted to the states inside a network, to find out whether something can be read "
+          "off them.", 11),
 )
 
 

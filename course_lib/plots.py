@@ -128,6 +128,36 @@ def bars(values: Mapping[str, float], alt: str, x_label: str = "", log_x: bool =
     return Figure.of_canvas(canvas, alt)
 
 
+def intervals(rows: Mapping[str, Mapping[str, tuple[float, float, float]]], alt: str, x_label: str = "",
+              chance: float | None = None) -> Figure:
+    """Shares from 0 to 1 with their uncertainty: for each named row, a dot and a line (share, low, high) for each named
+    series, told apart by colour and shape, with the share in percent. chance: what guessing would get, a dotted line.
+    """
+    series = list(dict.fromkeys(name for row in rows.values() for name in row))
+    canvas = Canvas(figsize=(6.6, 0.8 + sum(0.2 + 0.2 * len(row) for row in rows.values())))
+    axis, top, ticks = canvas.subplots(), 0.0, []
+    for row in rows.values():
+        ticks.append(top + 0.1 * (len(row) - 1))
+        for name, (share, low, high) in row.items():
+            i = series.index(name)
+            axis.plot([low, high], [top, top], color=COLOURS[i % 6], linewidth=2, alpha=0.55, solid_capstyle="butt")
+            axis.plot(share, top, "os^Dv*"[i % 6], color=COLOURS[i % 6], markersize=6, linestyle="",
+                      label=name if name not in axis.get_legend_handles_labels()[1] else None)
+            axis.text(1.03, top, f"{100 * share:.0f} %", va="center", fontsize=8, color=INK)
+            top += 0.2
+        top += 0.2
+    if chance is not None:
+        axis.axvline(chance, color="#777777", linestyle=":", linewidth=1.2)
+        axis.text(chance, 1.01, "chance", transform=axis.get_xaxis_transform(), ha="center", fontsize=8, color=INK)
+    axis.set(yticks=ticks, yticklabels=list(rows), ylim=(top - 0.1, -0.3), xlim=(-0.02, 1.12), xlabel=x_label,
+             xticks=[0, 0.25, 0.5, 0.75, 1], xticklabels=["0", "25 %", "50 %", "75 %", "100 %"])
+    if len(series) > 1:
+        axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    axis.grid(axis="x", alpha=0.25)
+    _calm(axis)
+    return Figure.of_canvas(canvas, alt)
+
+
 def points(clouds: Mapping[str, np.ndarray], alt: str, columns: int = 5, inches: float = 1.9, limit: float = 3.0,
            background: np.ndarray | None = None) -> Figure:
     """Panels of points (N, 2), one a name, all on one square from -limit to limit; grey `background` behind each."""

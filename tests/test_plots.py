@@ -52,6 +52,7 @@ def test_only_rows_that_have_titles_get_room_for_them():
 @pytest.mark.parametrize("make", [
     lambda: plots.curves([1, 2, 3], {"a": [1, 2, 3], "b": [3, float("inf"), 1]}, alt="two lines", dots=True),
     lambda: plots.bars({"a": 3, "b": 40_000}, alt="two bars", log_x=True),
+    lambda: plots.intervals({"a": {"x": (0.1, 0, 0.3)}, "b": {"x": (0, 0, 0.1), "y": (1, 0.9, 1)}}, alt="three shares"),
     lambda: plots.points({"one": np.zeros((5, 2)), "two": np.ones((5, 2))}, alt="dots", background=np.zeros((3, 2))),
     lambda: plots.field(np.zeros((4, 2)), {"f": np.ones((4, 2))}, alt="arrows", paths=np.zeros((3, 2, 2)))])
 def test_drawn_figures_show_something_on_the_card_and_stay_small(make):
@@ -97,6 +98,17 @@ def test_a_larger_value_has_a_longer_bar_below_the_one_before(log_x):
     first, second = (np.argwhere(np.abs(seen - ImageColor.getrgb(colour)).max(axis=2) < 12)
                      for colour in plots.COLOURS[:2])
     assert first[:, 0].max() < second[:, 0].min() and np.ptp(first[:, 1]) < np.ptp(second[:, 1])
+
+
+def test_a_share_lies_within_its_interval_and_the_larger_further_right():
+    rows = {"row": {"low": (0.2, 0.05, 0.4), "high": (0.8, 0.7, 0.85)}}
+    seen = np.asarray(plots.intervals(rows, alt="two shares", chance=0.5).image.convert("RGB")).astype(int)
+    found = []
+    for colour in plots.COLOURS[:2]:
+        full = np.argwhere(np.abs(seen - ImageColor.getrgb(colour)).max(axis=2) < 12)
+        found.append(full[full[:, 1] < seen.shape[1] * 0.75])  # without the legend
+    low, high = found
+    assert low[:, 1].mean() < high[:, 1].mean() and low[:, 0].max() < high[:, 0].min()
 
 
 def test_lines_differ_in_more_than_colour():

@@ -18,7 +18,7 @@ FLOORS = [
     ["text", "sampling", "training", "pages", "attention", "editing", "costs"],
     ["models", "evaluation"],
     ["recipes", "pipeline"],
-    ["reports", "bench", "interventions", "offline"],
+    ["reports", "bench", "experiments", "interventions", "offline"],
     ["labs", "checks", "notebooks", "glossary", "site"],
     ["teaching"],
     ["__main__"],
