@@ -1,4 +1,4 @@
-// The brush's face: what is painted (painting.js) is drawn here at once; the kernel decodes it.
+// The brush's face: what is painted (strokes.js, painting.js) is drawn here at once; the kernel decodes it.
 
 const SETTLED_MS = 600;
 const VIEWS = ["picture", "what changed", "original"];
@@ -14,47 +14,11 @@ function colourMap({ stops, range }) {
   };
 }
 
-const css = (colour) => `rgb(${colour.join(" ")})`;
-
-// A slider; show(output, value, input) puts its value into words.
-function slider(label, settings, show) {
-  const id = unique("brush");
-  const input = control("input", { type: "range", id, ...settings });
-  const output = make("output", { for: id });
-  const node = make("div", { class: "field" }, make("label", { for: id }, label),
-    make("div", { class: "entry" }, input, output));
-  const update = () => show(output, Number(input.value), input);
-  input.addEventListener("input", update);
-  return { node, update };
-}
-
-// Radio buttons, each with a face of its own: a text, or nodes. chosen(i): one was chosen by hand.
-function radios(label, names, faces, chosen) {
-  const name = unique("choice");
-  const inputs = names.map((text, i) => control("input", { type: "radio", name, value: i, "aria-label": text }));
-  const node = make("div", { role: "radiogroup", "aria-label": label },
-    ...inputs.map((input, i) => make("label", { title: names[i] }, input, make("span", {}, ...faces[i]))));
-  inputs.forEach((input, i) => input.addEventListener("change", () => chosen(i)));
-  const choose = (i) => {
-    inputs[i].checked = true;
-    if (node.contains(document.activeElement)) inputs[i].focus();
-  };
-  return { node, choose };
-}
-
 function makeLegend({ stops, range }) {
   const scale = `background: linear-gradient(to right, ${stops.map(css).join(", ")})`;
   const ticks = [-range, 0, range].map((tick) => make("span", {}, `${tick}`.replace("-", "−")));
   return make("div", { class: "legend" }, make("div", { class: "scale", style: scale }),
     make("div", { class: "ticks" }, ...ticks), make("div", {}, "standard deviations"));
-}
-
-// Put the colour [red, green, blue] of every pixel on a canvas.
-function fill(canvas, colourAt) {
-  const pen = canvas.getContext("2d");
-  const image = pen.createImageData(canvas.width, canvas.height);
-  for (let i = 0; i < canvas.width * canvas.height; i += 1) image.data.set([...colourAt(i), 255], 4 * i);
-  pen.putImageData(image, 0, 0);
 }
 
 function render(model, el, painting) {
@@ -109,7 +73,7 @@ function render(model, el, painting) {
     still ? STILL : `A stroke adds its strength, once, to every number that it covers. ${keys}`);
   const wrong = make("div", { class: "wrong", role: "alert" });
   const status = make("div", { class: "unseen", role: "status", "aria-live": "polite" });
-  el.replaceChildren(make("div", { class: "lab-part card brush", role: "group", "aria-label": "Paint on the latents" },
+  el.replaceChildren(make("div", { class: "lab-part card paint brush", role: "group", "aria-label": "Paint on the latents" },
     make("div", { class: "sides" },
       make("div", { class: "latents" }, name, chooser.node, surface, makeLegend(opened)),
       make("div", { class: "decoded" }, views.node, make("div", { class: "stage" }, decoded, echo), words)),
@@ -117,12 +81,7 @@ function render(model, el, painting) {
 
   // Where the brush stands, on the latents and on the picture that they become.
   function place() {
-    const [top, left, bottom, right] = painting.covered(painting.place);
-    const share = (part, all) => `${(100 * part) / all}%`;
-    for (const node of [mark, echo]) {
-      Object.assign(node.style, { top: share(top, rows), left: share(left, columns),
-        height: share(bottom - top, rows), width: share(right - left, columns) });
-    }
+    for (const node of [mark, echo]) frame(node, painting, painting.covered(painting.place));
     const [row, column] = painting.place;
     const here = `row ${row}, column ${column}: ${signed(painting.value(painting.channel, row, column))}`;
     surface.setAttribute("aria-label", `Latent channel ${painting.channel}, ${rows} by ${columns} places. `
@@ -137,7 +96,7 @@ function render(model, el, painting) {
     name.textContent = `Channel ${painting.channel} of the latents`;
     chooser.choose(painting.channel);
     undo.setAttribute("aria-disabled", !painting.history.length);
-    reset.setAttribute("aria-disabled", !painting.push.some((added) => added));
+    reset.setAttribute("aria-disabled", !painting.data.some((added) => added));
     place();
   }
 
@@ -177,25 +136,12 @@ function render(model, el, painting) {
     if (painting.undo()) tell(() => `Undone. ${model.get("shown").words}`);
   }
 
-  const at = ({ clientX, clientY }) => {
-    const box = surface.getBoundingClientRect();
-    const share = [(clientY - box.top) / box.height, (clientX - box.left) / box.width];
-    return [Math.floor(share[0] * rows), Math.floor(share[1] * columns)];
-  };
-
-  function end() {
-    if (!painting.painting()) return;
-    painting.end();
-    tell(() => model.get("shown").words);
-  }
-
   // True if the key was one of the surface's own.
   function key(event) {
     const [row, column] = painting.place;
-    const to = { ArrowUp: [row - 1, column], ArrowDown: [row + 1, column], ArrowLeft: [row, column - 1],
-      ArrowRight: [row, column + 1] }[event.key];
-    if (to) {
-      if (!painting.painting()) painting.move(to);
+    const way = ARROWS[event.key];
+    if (way) {
+      if (!painting.painting()) painting.move([row + way[0], column + way[1]]);
       tell(place);
       place();
     } else if (event.key === " " || event.key === "Enter") {
@@ -207,22 +153,7 @@ function render(model, el, painting) {
   }
 
   if (!still) {
-    surface.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0 || painting.painting()) return;
-      event.preventDefault();
-      surface.focus({ preventScroll: true });
-      surface.setPointerCapture(event.pointerId);
-      painting.begin(at(event));
-    });
-    surface.addEventListener("pointermove", (event) => {
-      if (surface.hasPointerCapture(event.pointerId)) {
-        for (const step of [...(event.getCoalescedEvents?.() ?? []), event]) painting.go(at(step));
-      } else if (!painting.painting()) {
-        painting.move(at(event));
-        place();
-      }
-    });
-    surface.addEventListener("lostpointercapture", end); // let go, or cancelled
+    paintByPointer(surface, painting, place, () => tell(() => model.get("shown").words));
     surface.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey || !key(event)) return;
       event.preventDefault();

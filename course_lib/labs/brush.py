@@ -83,8 +83,8 @@ class Brush(anywidget.AnyWidget):
     painted: called with what is added to the latents, (C, H, W), every time that some of it arrives.
     """
 
-    _esm = joined("parts.js", "painting.js", "brush.js")
-    _css = joined("parts.css", "brush.css")
+    _esm = joined("parts.js", "tools.js", "strokes.js", "painting.js", "brush.js")
+    _css = joined("parts.css", "tools.css", "brush.css")
     opened = traitlets.Dict().tag(sync=True)  # a picture and its latents; another one starts with nothing painted
     shown = traitlets.Dict().tag(sync=True)  # what is decoded now, and from which push
     message = traitlets.Unicode().tag(sync=True)  # what went wrong, or nothing

@@ -57,6 +57,13 @@ const KINDS = {
     input.addEventListener("change", () => send(input.checked));
     return { nodes: [input], set: (value) => { input.checked = value; } };
   },
+
+  button({ label }, id, send) {
+    let presses = 0;
+    const press = control("button", { type: "button", id, class: "press" }, label);
+    press.addEventListener("click", () => send(presses + 1));
+    return { nodes: [press], set: (value) => { presses = value; } };
+  },
 };
 
 function render({ model, el }) {
@@ -84,8 +91,8 @@ function render({ model, el }) {
     const id = unique(name);
     const { nodes, set } = KINDS[spec.kind](spec, id, sender(name));
     setters[name] = set;
-    const label = make("label", { for: id }, spec.label);
-    fields.append(make("div", { class: `field ${spec.kind}` }, label, make("div", { class: "entry" }, ...nodes)));
+    const label = spec.kind === "button" ? [] : [make("label", { for: id }, spec.label)]; // a button carries its own
+    fields.append(make("div", { class: `field ${spec.kind}` }, ...label, make("div", { class: "entry" }, ...nodes)));
   }
   const busy = make("span", { class: "busy" }, make("span", { class: "spinner" }), "working");
   const message = make("span", { class: "message", role: "status", "aria-live": "polite" });

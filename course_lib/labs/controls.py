@@ -57,7 +57,15 @@ class Toggle:
     value: bool
 
 
-Field = Text | Number | Slider | Choice | Toggle
+@dataclass(frozen=True)
+class Button:
+    """Something to do; the value counts how often it has been pressed."""
+
+    label: str
+    value: int = 0
+
+
+Field = Text | Number | Slider | Choice | Toggle | Button
 
 
 class Controls(anywidget.AnyWidget):

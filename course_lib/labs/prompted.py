@@ -3,6 +3,8 @@
 import inspect
 from typing import Any, Callable
 
+import ipywidgets as widgets
+
 from course_lib.labs.controls import Field
 from course_lib.labs.face import LiveFace
 from course_lib.labs.live import droppable
@@ -24,18 +26,26 @@ class PromptLab(LiveFace):
     """compute(model=..., **values of the fields) -> what the Scrubber shows, `remarks` on the prompt, and more.
 
     alt: what is shown, with {prompt} in it; start: the frame to open on, None for the last; model: None for the shipped
-    one; fields: at least `prompt`, with what the lab opens on. Raises CourseError if that cannot be computed.
+    one; left: a widget to the left of the scrubber; beside: one beside the fields; fields: at least `prompt`, with what
+    the lab opens on. Raises CourseError if that cannot be computed.
     """
 
     def __init__(self, compute: Callable[..., dict], alt: str, model: TextToImage | None, start: int | None = None,
-                 **fields: Field):
+                 left: widgets.Widget | None = None, beside: widgets.Widget | None = None, **fields: Field):
         self.compute, self.alt = compute, alt
         self.model = load_text_to_image() if model is None else model
-        values = {name: field.value for name, field in fields.items()}
-        first = compute(model=self.model, **values)
-        self.scrubber = Scrubber(**self._shown(first, values["prompt"]), start=start)
-        super().__init__(self.scrubber, **fields)
-        self.controls.say(" ".join(first["remarks"]))
+        values = self.given({name: field.value for name, field in fields.items()})
+        self.result = compute(model=self.model, **values)  # the latest that is shown
+        self.scrubber = Scrubber(**{"start": start} | self._shown(self.result, values["prompt"]))
+        super().__init__(self.scrubber if left is None else (left, self.scrubber), beside=beside, **fields)
+        self.controls.say(" ".join(self.result["remarks"]))
+
+    def given(self, values: dict[str, Any]) -> dict[str, Any]:
+        """What `compute` is given for these values of the fields."""
+        return values
+
+    def ask(self, values: dict[str, Any]) -> None:
+        super().ask(self.given(values))
 
     @property
     def figure(self) -> Figure:
@@ -45,11 +55,12 @@ class PromptLab(LiveFace):
         return self.compute(model=droppable(self.model, check), **values), values["prompt"]
 
     def show(self, result: tuple[dict, str]) -> str:
+        self.result = result[0]
         self.scrubber.show(**self._shown(*result))
-        return " ".join(result[0]["remarks"])
+        return " ".join(self.result["remarks"])
 
     def _shown(self, result: dict, prompt: str) -> dict:
         return {key: result[key] for key in _FOR_THE_SCRUBBER & set(result)} | {"alt": self.alt.format(prompt=prompt)}
 
     def __repr__(self) -> str:
-        return f"PromptLab({self.controls.values['prompt']!r}, seed={self.controls.values['seed']})"
+        return f"PromptLab({self.controls.values['prompt']!r})"

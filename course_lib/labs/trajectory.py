@@ -38,6 +38,12 @@ def frames_of(steps: Sequence[Step], schedule: Schedule, decode: Callable[[Tenso
     return {name: np.stack(row) for name, row in views.items()}, labels
 
 
+def led_by(picture: np.ndarray, label: str, views: dict[str, np.ndarray],
+           labels: list[str]) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Views and labels as from `frames_of`, with a picture, uint8 (H, W, 3), as their first frame."""
+    return {name: np.concatenate([picture[None], frames]) for name, frames in views.items()}, [label, *labels]
+
+
 def beside(frames: Sequence[np.ndarray]) -> np.ndarray:
     """Frames (n, H, W, 3) of several pictures, side by side with a gap -> (n, H, wider, 3)."""
     padded = [np.pad(part, ((0, 0), (0, 0), (0, GAP), (0, 0)), constant_values=255) for part in frames]
