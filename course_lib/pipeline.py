@@ -170,6 +170,8 @@ class Painting(Walk):
     def conds(self, *groups: Sequence[str]) -> list[Cond]:
         """The conditioning of each group of N prompts, and of N times the negative prompt, all padded to one length."""
         texts = [text for group in groups for text in group]
+        for text in texts:
+            check_text(text, "A prompt")
         self.texts += texts
         together = self.model.cond([*texts, *[self.negative_prompt] * len(groups[0])])
         *found, uncond = (Cond(*part) for part in zip(*(part.chunk(len(groups) + 1) for part in together)))
@@ -181,8 +183,14 @@ class Painting(Walk):
         """What steers a denoiser towards these N prompts, as strongly as was asked."""
         cond, uncond = self.conds(prompts)
         unwanted = read_prompt(self.negative_prompt).words
-        if self.guidance == 0 or not self.emphasis and all(read_prompt(text).words == unwanted for text in prompts):
+        if not self.emphasis and all(read_prompt(text).words == unwanted for text in prompts):
             return lambda denoise: conditioned(denoise, uncond)  # both guesses would be one: a single pass will do
+        return self.towards(cond, uncond)
+
+    def towards(self, cond: Cond, uncond: Cond) -> Callable[[Denoiser], Steered]:
+        """What steers a denoiser towards `cond`, away from `uncond`."""
+        if self.guidance == 0:
+            return lambda denoise: conditioned(denoise, uncond)
         return lambda denoise: cfg(denoise, cond, uncond, self.guidance)
 
 
@@ -192,8 +200,6 @@ def _pair(prompts, seeds) -> tuple[list[str], list[int]]:
     seeds = list(seeds) if isinstance(seeds, (list, tuple, range)) else [seeds]
     if not prompts or not seeds:
         raise CourseError(f"Give at least one {'seed' if prompts else 'prompt'}.")
-    for prompt in prompts:
-        _check_text(prompt, "A prompt")
     if len(prompts) == 1:
         prompts *= len(seeds)
     elif len(seeds) == 1:
@@ -204,7 +210,8 @@ def _pair(prompts, seeds) -> tuple[list[str], list[int]]:
     return prompts, seeds
 
 
-def _check_text(value, name: str) -> None:
+def check_text(value, name: str) -> None:
+    """Raises CourseError if this is no text."""
     if not isinstance(value, str):
         raise CourseError(f"{name} must be a text, such as \"a red house\", but it is {str(value)[:40]!r}.")
 
@@ -230,7 +237,7 @@ def generate(prompt: str | Sequence[str] = "", seed: int | Sequence[int] = 0, st
     change: called with the `Painting` before it begins. Raises CourseError for a value out of range or damaged weights.
     """
     prompts, seeds = _pair(prompt, seed)
-    _check_text(negative_prompt, "The negative prompt")
+    check_text(negative_prompt, "The negative prompt")
     check_guidance(guidance)
     emphasis = {} if emphasis is None else emphasis
     check_emphasis(emphasis)

@@ -6,22 +6,24 @@ import ipywidgets as widgets
 import numpy as np
 import pytest
 from ipywidgets.widgets.widget import _instances
+from small_models import small_text_to_image
 
 from course_lib import labs
-from course_lib.labs.controls import Choice, Controls, Number, Slider, Text, Toggle
+from course_lib.labs.controls import Button, Choice, Controls, Number, Slider, Text, Toggle
 from course_lib.labs.face import Face, LiveFace
 from course_lib.labs.scrubber import Scrubber
 from course_lib.plots import pictures
 
 FIELDS = {"prompt": Text("Prompt", "a cat"), "seed": Number("Seed", 3, dice=True), "steps": Slider("Steps", 20, 1, 50),
-          "rule": Choice("Rule", "b", ("a", "b")), "whole": Toggle("Whole", False)}
+          "rule": Choice("Rule", "b", ("a", "b")), "whole": Toggle("Whole", False), "save": Button("Save")}
 
 
 def test_fields_are_told_to_the_browser_and_values_come_back():
     heard = []
     controls = Controls(heard.append, **FIELDS)
-    assert controls.values == {"prompt": "a cat", "seed": 3, "steps": 20, "rule": "b", "whole": False} and heard == []
-    assert [field["kind"] for field in controls.fields.values()] == ["text", "number", "slider", "choice", "toggle"]
+    assert controls.values == {"prompt": "a cat", "seed": 3, "steps": 20, "rule": "b", "whole": False, "save": 0} and heard == []
+    assert [field["kind"] for field in controls.fields.values()] == [
+        "text", "number", "slider", "choice", "toggle", "button"]
     assert controls.fields["steps"] | {"low": 1, "high": 50, "label": "Steps"} == controls.fields["steps"]
     controls.values = controls.values | {"seed": 4}
     assert heard == [controls.values] and heard[0]["seed"] == 4
@@ -65,7 +67,8 @@ def test_a_face_gives_its_widgets_and_for_other_places_its_figure():
 @pytest.mark.parametrize("make", [
     lambda: Small(widgets.HTML("a"), (widgets.HTML("b"), widgets.HTML("c"))),
     lambda: Scrubber({"a": np.zeros((2, 8, 8, 3), np.uint8)}, ["0", "1"], "Black."),
-    lambda: labs.noise(size=16)])
+    lambda: labs.noise(size=16),
+    lambda: labs.inpaint(model=small_text_to_image())])
 def test_a_cell_that_runs_ten_times_keeps_the_widgets_of_one_run(cell, make):
     cell()
     make()

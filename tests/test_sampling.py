@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from course_lib.denoiser import Denoiser
+from course_lib.guidance import inpaint
 from course_lib.points import Mixture
 from course_lib.runtime import CourseError, random_source, starting_noise
-from course_lib.sampling import Step, fresh_noise, sample
+from course_lib.sampling import Step, fresh_noise, resample, sample, slerp
 from course_lib.schedulers import SCHEDULERS, Cosine, Flow, find_scheduler, time_grid
 from course_lib.unet import UNet, UNetSettings
 
@@ -175,3 +176,71 @@ def test_samples_land_on_the_data(name, eta):
     for number, group in enumerate((left, ~left)):
         assert torch.allclose(end.x_next[group].mean(0), denoise.means[number], atol=0.08)
         assert torch.allclose(end.x_next[group].std(0), denoise.std[number].expand(2), rtol=0.2)
+
+
+# ------------------------------------------------------------------------------------------------- taken again
+
+def gaussian(correlation: float) -> Denoiser:
+    """The exact denoiser of two numbers of variance 1 that go together."""
+    covariance = torch.tensor([[1, correlation], [correlation, 1.0]])
+
+    def guess(x, t):
+        alpha, sigma = Cosine().alpha(t[:1]), Cosine().sigma(t[:1])
+        return x @ torch.linalg.solve(alpha**2 * covariance + sigma**2 * torch.eye(2), alpha * covariance)
+
+    return Denoiser(guess, Cosine(), "x0")
+
+
+@each_scheduler
+def test_once_is_the_plain_loop(unet, name, eta):
+    denoise, scheduler = Denoiser(unet, Cosine(), "v"), find_scheduler(name, eta)
+    ts = time_grid(Cosine(), 4, scheduler.spacing)
+    made = []
+    for loop, rounds in ((sample, ()), (resample, (1,))):
+        noise, sources = starting_noise([1, 2], (3, 16, 16))
+        made.append(list(loop(denoise, noise, ts, scheduler.rule, sources, *rounds)))
+    plain, once = made
+    assert len(plain) == len(once) == 4
+    assert all(torch.equal(a.x_next, b.x_next) for a, b in zip(plain, once))
+
+
+@each_scheduler
+def test_every_step_but_the_last_is_taken_as_often_as_told(name, eta):
+    calls = []
+    denoise = Denoiser(lambda x, t: calls.append(t[0].item()) or torch.tanh(x), Cosine(), "x0")
+    scheduler = find_scheduler(name, eta)
+    ts = time_grid(Cosine(), 4, scheduler.spacing)
+    noise, sources = starting_noise([1], (2,))
+    steps = list(resample(denoise, noise, ts, scheduler.rule, sources, 3))
+    assert [step.t for step in steps] == [t for t in ts[:3] for _ in range(3)] + [ts[3]]
+    assert len(calls) == (19 if name == "heun" else 10)
+    for before, after in zip(steps, steps[1:]):  # up again with fresh noise, or on from where it stands
+        assert torch.equal(before.x_next, after.x) == (after.t == before.s)
+
+
+def test_taken_again_what_is_painted_fits_what_is_known():
+    """Two numbers with correlation 0.9, of which the first is known to be 1.5: the second is 1.35 on average. (The
+    textbook's conditional Gaussian.) One round makes too little of what is known: 0.9."""
+    known, mask = torch.tensor([[1.5, 0.0]]), torch.tensor([[0.0, 1.0]])
+    denoise, count, found = inpaint(gaussian(0.9), known, mask), 2000, {}
+    for rounds in (1, 2, 10):
+        noise, sources = starting_noise(list(range(count)), (2,))
+        *_, end = resample(denoise, noise, time_grid(Cosine(), 20), SCHEDULERS["ddpm"].rule, sources, rounds)
+        assert torch.equal(end.x_next[:, 0], torch.full((count,), 1.5))
+        found[rounds] = end.x_next[:, 1].mean().item()
+    assert found[1] < 1.0 < found[2] < 1.2 and found[10] == pytest.approx(1.35, abs=0.09), found
+
+
+# ------------------------------------------------------------------------------------------------ between noises
+
+@pytest.mark.parametrize("seeds", [(1, 2), (3, 3)])
+def test_the_arc_goes_from_noise_to_noise_and_stays_noise(seeds):
+    a, b = starting_noise(list(seeds), (4, 16, 16))[0]
+    assert torch.equal(slerp(a, b, 0.0), a) and torch.equal(slerp(a, b, 1.0), b)
+    torch.testing.assert_close(slerp(a, b, 0.3), slerp(b, a, 0.7))
+    for share in (0.25, 0.5, 0.75):
+        assert slerp(a, b, share).std() == pytest.approx(1, abs=0.05)
+        if seeds == (1, 2):  # its angle to the start grows evenly
+            angles = [torch.acos(torch.cosine_similarity(a.flatten(), other.flatten(), dim=0)).item()
+                      for other in (slerp(a, b, share), b)]
+            assert angles[0] == pytest.approx(share * angles[1], abs=0.03)  # the lengths differ a little

@@ -52,6 +52,18 @@ def test_variance_preserving(schedule):
 
 
 @each_schedule
+def test_more_noise_on_top_is_as_much_noise_in_one_jump(schedule):
+    """The picture's share and the noise's variance, exactly: coefficients of x0, of the noise there was, of the new."""
+    for s, t in ((0.0, 0.4), (0.2, 0.5), (0.5, 0.9), (0.6, 1.0), (0.3, 0.3)):
+        one, none = torch.ones(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+        of_x0 = schedule.add_more_noise(schedule.add_noise(one, none, s), none, s, t)
+        of_old = schedule.add_more_noise(schedule.add_noise(none, one, s), none, s, t)
+        of_new = schedule.add_more_noise(none, one, s, t)
+        assert of_x0.item() == pytest.approx(schedule.alpha(t), abs=1e-9)
+        assert (of_old**2 + of_new**2).item() == pytest.approx(schedule.sigma(t) ** 2, abs=1e-9)
+
+
+@each_schedule
 def test_t_of_lam_inverts_lam(schedule):
     t = torch.cat([TIMES, torch.linspace(0.001, 0.9999, 500, dtype=torch.float64)])
     assert torch.allclose(schedule.t_of_lam(schedule.lam(t)), t, rtol=1e-9, atol=0)

@@ -7,8 +7,7 @@ import numpy as np
 import torch
 
 from course_lib.editing import blend
-from course_lib.guidance import cfg
-from course_lib.pipeline import Painting, Result, generate
+from course_lib.pipeline import Painting, Result, check_text, generate
 from course_lib.runtime import CourseError, check_whole, starting_noise
 from course_lib.sampling import Step, slerp
 
@@ -36,11 +35,10 @@ def between_prompts(prompts: Sequence[str] = ("", ""), seed: int = 0, count: int
     prompts: two; count, how: as for `between_seeds`. Raises CourseError for what is out of range.
     """
     a, b = _two(prompts, "prompts")
-
     def between(painting: Painting, shares: np.ndarray) -> None:
         *ends, uncond = painting.conds([a] * len(shares), [b] * len(shares))
         cond = blend(*ends, torch.tensor(shares, dtype=torch.float32, device=painting.model.device))
-        painting.steer = lambda denoise: cfg(denoise, cond, uncond, painting.guidance)
+        painting.steer = painting.towards(cond, uncond)
 
     return _row((a, b), (seed, seed), count, between, how)
 
@@ -53,9 +51,13 @@ def _two(values: Sequence, name: str) -> tuple:
 
 def _row(prompts: tuple[str, str], seeds: tuple[int, int], count: int, between, how: dict) -> Result:
     """The ends, each painted alone, as `generate` paints it: in company it might round otherwise. Then the rest."""
+    for prompt in prompts:
+        check_text(prompt, "A prompt")
     count = check_whole(count, "The number of pictures", 2, MOST)
     shares = np.linspace(0, 1, count)
-    first, last = (generate(prompt, seed, **how) for prompt, seed in zip(prompts, seeds))
+    # Both prompts count as read at either end: a word to emphasise may stand in one of them alone.
+    first, last = (generate(prompt, seed, change=lambda painting: painting.texts.extend(prompts), **how)
+                   for prompt, seed in zip(prompts, seeds))
     if count == 2:
         return join([first, last])
     halves = [int(share > 0.5) for share in shares[1:-1]]

@@ -7,7 +7,7 @@ import numpy as np
 from course_lib.guidance import inpaint
 from course_lib.interventions.given import SIZE, check_picture, check_share, latent_mask, read_mask
 from course_lib.pipeline import Painting, Result, generate
-from course_lib.runtime import CourseError, check_whole
+from course_lib.runtime import MAX_SEED, CourseError, check_whole
 
 MOST_ROUNDS = 100
 SIDES = ("right", "left", "bottom", "top")
@@ -31,17 +31,18 @@ def vary(picture: np.ndarray, prompt: str = "", strength: float = 0.6, seed: int
             painting.z = painting.model.encode(picture[None])
 
     result = generate(prompt, seed, change=begin, **how)
-    return result if result.trajectory else replace(result, pictures=picture[None].copy())
+    return result if result.trajectory else replace(result, pictures=picture[None].repeat(len(result.seeds), axis=0))
 
 
 def fill(picture: np.ndarray, mask: np.ndarray, prompt: str = "", seed: int = 0, rounds: int = 1, exact: bool = True,
          **how) -> Result:
     """Inpainting: the model paints where the mask is 1, and what it guesses elsewhere is replaced by the picture.
 
-    picture: uint8 (64, 64, 3); mask: bool or 0 to 1, (64, 64); rounds: 1 to 100, how often each step is taken
-    (RePaint, Lugmayr et al. 2022; see `sampling.resample`), 1 is once; exact: the pixels that are kept are the
-    picture's own, a mask between 0 and 1 mixes; if False, all pixels come out of the VAE, without an edge; how: as for
-    `generate`. Raises CourseError for a mask that is empty or of another size, and for what is out of range.
+    picture: uint8 (64, 64, 3); mask: bool or 0 to 1, (64, 64); prompt: what the whole picture shows; rounds: 1 to 100,
+    how often each step is taken (RePaint, Lugmayr et al. 2022; see `sampling.resample`), 1 is once; exact: the pixels
+    that are kept are the picture's own, a mask between 0 and 1 mixes; if False, all pixels come out of the VAE, which
+    leaves a softer edge; how: as for `generate`.
+    Raises CourseError for a mask that is empty or of another size, and for what is out of range.
     """
     check_picture(picture)
     mask, rounds = read_mask(mask), check_whole(rounds, "The number of rounds", 1, MOST_ROUNDS)
@@ -74,6 +75,7 @@ def extend(picture: np.ndarray, prompt: str = "", side: str = "right", by: int =
     if side not in SIDES:
         raise CourseError(f"There is no side '{side}': choose from {', '.join(SIDES)}.")
     by = check_whole(by, "The number of pixels to add", 1, MOST_BY)
+    seed = check_whole(seed, "The seed", 0, MAX_SEED - MOST_BY)
     axis, forward = int(side in ("right", "left")), side in ("right", "bottom")
     room = [(0, 0)] * 3
     room[axis] = (0, by) if forward else (by, 0)

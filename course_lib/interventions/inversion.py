@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from course_lib.interventions.given import check_picture
-from course_lib.pipeline import Painting, Result, TextToImage, generate
+from course_lib.pipeline import Painting, Result, TextToImage, check_text, generate
 from course_lib.sampling import Step
 from course_lib.schedulers import RATIO_MIN
 
@@ -40,6 +40,7 @@ def invert(picture: np.ndarray, prompt: str = "", steps: int = 50, guidance: flo
     The options are those of `generate`, and so are the errors raised.
     """
     check_picture(picture)
+    check_text(prompt, "A prompt")
 
     def climb(painting: Painting) -> None:
         nearly_clean = painting.model.denoise.schedule.t_of_lam(-np.log(RATIO_MIN))  # at t = 0 no noise is to be seen

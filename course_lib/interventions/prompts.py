@@ -15,7 +15,7 @@ def turn(prompt: str, then: str, at: int, seed: int = 0, **how) -> Result:
     """
     def change(painting: Painting) -> None:
         step = check_whole(at, "The step at which the prompt changes", 0, len(painting.ts) - 1)
-        old, new, until = painting.steer, painting.guide([then]), painting.ts[step]
+        old, new, until = painting.steer, painting.guide([then] * len(painting.prompts)), painting.ts[step]
         painting.steer = lambda denoise: interval(new(denoise), old(denoise), 0, until)
 
     return generate(prompt, seed, change=change, **how)

@@ -18,5 +18,5 @@ from course_lib.labs.shared_space import shared_space
 from course_lib.labs.trajectory import scrub
 from course_lib.labs.vary import vary
 
-__all__ = ["Scrubber", "attention", "between", "denoiser", "denoising", "edit", "extend", "field", "guidance", "inpaint",
-           "invert", "latent", "noise", "schedulers", "scrub", "shared_space", "vary"]
+__all__ = ["Scrubber", "attention", "between", "denoiser", "denoising", "edit", "extend", "field", "guidance",
+           "inpaint", "invert", "latent", "noise", "schedulers", "scrub", "shared_space", "vary"]

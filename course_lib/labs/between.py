@@ -8,8 +8,8 @@ import numpy as np
 from course_lib import interventions
 from course_lib.labs.controls import Button, Choice, Number, Slider, Text
 from course_lib.labs.denoising import cost
+from course_lib.labs.distances import curve_of, rms
 from course_lib.labs.prompted import PromptLab, check_prompt
-from course_lib.labs.schedulers import rms
 from course_lib.pipeline import GUIDANCE, TextToImage, load_text_to_image
 from course_lib.runtime import CourseError
 
@@ -45,7 +45,7 @@ def compute(prompt: str = PROMPT, other: str = OTHER, seed: int = 0, other_seed:
     changes = [0.0, *[rms(*pair) for pair in zip(result.pictures[1:], result.pictures)]]
     return {"views": {"picture": result.pictures}, "labels": labels, "strip": True, "note": cost([result]),
             "remarks": result.remarks, "film": name_of_film(between, prompt, other, seed, other_seed),
-            "curve": {"label": CURVE_LABEL, "lines": {"the change": changes}, "range": (0, max(1.0, *changes))}}
+            "curve": curve_of(CURVE_LABEL, {"the change": changes})}
 
 
 def name_of_film(between: str, prompt: str, other: str, seed: int, other_seed: int) -> str:

@@ -43,8 +43,9 @@ def marked(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
 class Easel(anywidget.AnyWidget):
     """The face of it: a picture, a brush, and what is painted. The ink stays when another picture is put under it.
 
-    painted: called with nothing, every time that a stroke has been painted or taken back. ink: what is painted at
-    first, (64, 64), None for nothing; mask: whether it marks where to paint, in place of colours.
+    painted: called with nothing, every time that a stroke has been painted or taken back. mask: whether the ink marks
+    where to paint, in place of colours; ink: what is painted at first, (64, 64), as `painting` gives it or a mask of
+    any numbers, None for nothing. Raises CourseError if that is not what it should be.
     """
 
     _esm = joined("parts.js", "tools.js", "strokes.js", "easel.js")
@@ -55,8 +56,13 @@ class Easel(anywidget.AnyWidget):
 
     def __init__(self, painted: Callable[[], None], ink: np.ndarray | None = None, mask: bool = False):
         colours = MARKER if mask else PAINT_BOX
+        ink = np.zeros((SIDE, SIDE)) if ink is None else np.asarray(ink)
+        ink = ink > 0 if mask else ink
+        if ink.shape != (SIDE, SIDE) or not np.isin(ink, range(len(colours) + 1)).all():
+            raise CourseError(f"What is painted at first is an array ({SIDE}, {SIDE}), 0 for nothing"
+                              f"{'' if mask else f' and 1 to {len(colours)} for the colours of the paint box'}.")
         super().__init__(
-            ink=bytes(SIDE * SIDE) if ink is None else np.asarray(ink).astype(np.uint8).tobytes(),
+            ink=ink.astype(np.uint8).tobytes(),
             tools={"rows": SIDE, "columns": SIDE, "colours": [[name, list(rgb)] for name, rgb in colours.items()],
                    "mask": mask, "size": 9 if mask else 5, "largest": LARGEST})
         self.observe(lambda change: painted(), "ink")

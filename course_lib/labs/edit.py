@@ -6,14 +6,16 @@ import numpy as np
 
 from course_lib import interventions
 from course_lib.labs.controls import Choice, Number, Slider, Text
+from course_lib.labs.distances import curve_of, rms
 from course_lib.labs.prompted import PromptLab, check_prompt
-from course_lib.labs.schedulers import rms
 from course_lib.labs.trajectory import beside
 from course_lib.pictures import GAP
 from course_lib.pipeline import GUIDANCE, Result, TextToImage, generate, load_text_to_image
 from course_lib.runtime import CourseError, check_whole
 
-TURN, SWAP, WEIGH = "the prompt changes at a step", "the other prompt, the first one's attention", "a word counts for more"
+TURN = "the prompt changes at a step"
+SWAP = "the second prompt, the first one's attention"
+WEIGH = "a word counts for more"
 WAYS = (TURN, SWAP, WEIGH)
 MOST_TURNS = 11  # a frame each; of more steps, evenly chosen ones
 KEEPS = tuple(i / 10 for i in range(11))
@@ -28,7 +30,7 @@ NOTES = {TURN: "The first steps settle what is where, the last ones how it looks
 
 
 class Edited(NamedTuple):
-    """A picture for each frame, with its label; those of the prompts alone, to stand beside them; the frame to open on."""
+    """A picture for each frame, with its label; those of the prompts alone, to stand beside; the frame to open on."""
 
     results: list[Result]
     pictures: list[np.ndarray]
@@ -41,17 +43,18 @@ def compute(prompt: str = PROMPT, other: str = OTHER, seed: int = 0, edit: str =
             steps: int = 20, guidance: float = GUIDANCE, model: TextToImage | None = None) -> dict:
     """What the Scrubber shows of an edit: a frame for each step to turn at, share to keep, or weight of a word.
 
-    edit: "the prompt changes at a step" (`interventions.turn`), "the other prompt, the first one's attention" (`swap`)
-    or "a word counts for more" (`emphasis` of `generate`, for `word` of `prompt`; `other` does nothing). Beside the edited
-    picture stand those of the prompts alone. Gives `views`, `labels`, `cells`, `curve` (how far the edited picture is
-    from the first prompt's), `note`, `remarks`. Raises CourseError for whatever these refuse, or an unknown edit.
+    edit: "the prompt changes at a step" (`interventions.turn`), "the second prompt, the first one's attention"
+    (`swap`) or "a word counts for more" (`emphasis` of `generate`, for `word` of `prompt`; `other` does nothing).
+    Beside the edited picture stand those of the prompts alone. Gives `views`, `labels`, `cells`, `curve` and
+    `distances` (how far the edited picture is from the first prompt's), `note`, `remarks`. Raises CourseError for
+    whatever these refuse, or an unknown edit.
     """
     model = load_text_to_image() if model is None else model
     check_prompt(prompt)
     check_prompt(other)
     how = {"steps": check_whole(steps, "The number of steps", 1, 1000), "guidance": guidance, "model": model}
     if edit == TURN:
-        made, name = turned(prompt, other, seed, how), "both"
+        made, name = turned(prompt, other, seed, how), "the first, then the second"
     elif edit == SWAP:
         made, name = swapped(prompt, other, seed, how), "the edited one"
     elif edit == WEIGH:
@@ -63,7 +66,7 @@ def compute(prompt: str = PROMPT, other: str = OTHER, seed: int = 0, edit: str =
     distances = [rms(picture, first[0]) for picture in made.pictures]
     return {"views": {"picture": beside([first, np.stack(made.pictures), *others])}, "labels": made.labels,
             "cells": {"columns": len(heads), "gap": GAP, "wrap": True, "heads": heads, "texts": [""] * len(heads)},
-            "curve": {"label": CURVE_LABEL, "lines": {name: distances}, "range": (0, max(1.0, *distances))},
+            "curve": curve_of(CURVE_LABEL, {name: distances}),
             "display_size": SIDE, "note": NOTES[edit], "remarks": made.results[0].remarks, "start": made.start,
             "distances": distances}
 

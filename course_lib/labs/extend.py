@@ -8,6 +8,7 @@ from course_lib.labs.pictured import PictureLab
 from course_lib.labs.prompted import check_prompt
 from course_lib.pipeline import GUIDANCE, TextToImage, load_text_to_image
 from course_lib.runtime import check_whole
+from course_lib.tokenizer import read_prompt, remarks
 
 BY = 32  # pixels that each window adds
 MOST = 8  # windows
@@ -24,7 +25,8 @@ def compute(picture: np.ndarray, prompt: str = PROMPT, seed: int = 0, side: str 
     """What the Scrubber shows of `interventions.extend`: the picture alone, then after each window.
 
     picture: uint8 (64, 64, 3); side: where it grows; windows: 1 to 8, of 32 pixels; rounds: as for `fill`; model: None
-    for the shipped one. Gives `views`, `labels`, `note` and `remarks`. Raises CourseError for whatever `extend` refuses.
+    for the shipped one. Gives `views`, `labels`, `note` and `remarks`. Raises CourseError for whatever `extend`
+    refuses.
     """
     model = load_text_to_image() if model is None else model
     check_prompt(prompt)
@@ -41,8 +43,8 @@ def compute(picture: np.ndarray, prompt: str = PROMPT, seed: int = 0, side: str 
             line[slice(reached, None) if forward else slice(None, -reached)] = EMPTY
         frames.append(frame)
     labels = ["the picture alone", *[f"window {i} of {windows} · {i * BY} pixels more" for i in range(1, windows + 1)]]
-    return {"views": {"picture": np.stack(frames)}, "labels": labels, "note": NOTE, "remarks": [],
-            "display_size": round(SCALE * len(whole))}
+    return {"views": {"picture": np.stack(frames)}, "labels": labels, "note": NOTE,
+            "remarks": remarks([read_prompt(prompt)]), "display_size": round(SCALE * len(whole))}
 
 
 def extend(picture=None, prompt: str = PROMPT, seed: int = 0, side: str = "right", windows: int = 3, rounds: int = 1,

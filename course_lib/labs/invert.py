@@ -5,16 +5,16 @@ import numpy as np
 from course_lib import interventions
 from course_lib.evaluation import psnr
 from course_lib.labs.controls import Number, Slider, Text
+from course_lib.labs.distances import curve_of, rms
 from course_lib.labs.pictured import PAGE, PictureLab, page as page_of
 from course_lib.labs.prompted import check_prompt
-from course_lib.labs.schedulers import rms
 from course_lib.labs.trajectory import beside, moment
 from course_lib.pictures import GAP
 from course_lib.pipeline import GUIDANCE, TextToImage, load_text_to_image
 
 MOST_FRAMES = 21
 SIDE = 176  # of a picture on the page
-HEADS = ("the picture, on its way up", "down, with its own prompt", "down, with the other prompt")
+HEADS = ("the picture, going up", "down: its own prompt", "down: the other prompt")
 CURVE_LABEL = "How far each way down is from the way up, latents in standard deviations (RMS)."
 PAGE_SHOWN = 35
 OTHER = "a large red cat in the middle in the desert by day under a clear sky with the sun"
@@ -24,11 +24,11 @@ def compute(picture: np.ndarray, prompt: str, other: str, steps: int = 50, guida
             model: TextToImage | None = None) -> dict:
     """What the Scrubber shows of `interventions.invert`: from the noise that was found to three pictures side by side.
 
-    picture: uint8 (64, 64, 3); prompt: what it shows; other: what it is to show; guidance: of the way down with `other`;
-    model: None for the shipped one. Frame i shows, at one time t, the way up, the way down with the same prompt at
-    guidance 1, and the way down with the other. Gives `views`, `labels`, `cells`, `curve` (how far each way down has
-    come from the way up), `note` (the error of the first), `remarks`, and `error`, that of the picture that came back,
-    in grey levels (RMS). Raises CourseError for whatever `invert` and `repaint` refuse.
+    picture: uint8 (64, 64, 3); prompt: what it shows; other: what it is to show; guidance: of the way down with
+    `other`; model: None for the shipped one. Frame i shows, at one time t, the way up, the way down with the same
+    prompt at guidance 1, and the way down with the other. Gives `views`, `labels`, `cells`, `curve` (how far each way
+    down has come from the way up), `note` (the error of the first), `remarks`, and `error`, that of the picture that
+    came back, in grey levels (RMS). Raises CourseError for whatever `invert` and `repaint` refuse.
     """
     model = load_text_to_image() if model is None else model
     check_prompt(prompt)
@@ -47,9 +47,9 @@ def compute(picture: np.ndarray, prompt: str, other: str, steps: int = 50, guida
     return {"views": {"noisy picture": beside(frames)},
             "labels": [moment(i, steps, up[i][0], same.schedule) for i in chosen],
             "cells": {"columns": 3, "gap": GAP, "heads": list(HEADS), "texts": [""] * 3, "wrap": True},
-            "curve": {"label": CURVE_LABEL, "lines": distances, "range": (0, max(0.1, *map(max, distances.values())))},
-            "note": told(error, float(psnr(same.pictures, picture[None])[0])), "remarks": edited.remarks,
-            "display_size": SIDE, "error": error}
+            "curve": curve_of(CURVE_LABEL, distances, 0.5), "display_size": SIDE, "error": error,
+            "note": told(error, float(psnr(same.pictures, picture[None])[0])),
+            "remarks": list(dict.fromkeys([*inversion.remarks, *edited.remarks]))}
 
 
 def points(trajectory: list) -> list[tuple]:

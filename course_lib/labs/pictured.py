@@ -1,4 +1,4 @@
-"""A lab on a prompt and a picture: a page of the picture book, blank paper, or the learner's own; painted on, perhaps."""
+"""A lab on a prompt and a picture: a page of the book, blank paper, or the learner's own; painted on, perhaps."""
 
 import io
 from typing import Any, Callable, Sequence

@@ -7,6 +7,7 @@ from typing import Sequence
 import numpy as np
 
 from course_lib.labs.controls import Number, Slider, Text
+from course_lib.labs.distances import rms
 from course_lib.labs.prompted import PromptLab, check_prompt
 from course_lib.labs.trajectory import beside
 from course_lib.pictures import GAP
@@ -49,11 +50,6 @@ def compute(prompt: str, seed: int = 0, guidance: float = GUIDANCE, names: Seque
             "cells": {"columns": len(heads), "gap": GAP, "heads": heads, "texts": [""] * len(heads), "wrap": True},
             "curve": curve(distances), "distances": distances, "display_size": SIDE, "note": NOTE,
             "remarks": fine.remarks}
-
-
-def rms(picture: np.ndarray, other: np.ndarray) -> float:
-    """Root mean square difference of two uint8 pictures, in grey levels."""
-    return float(np.sqrt(((picture.astype(float) - other) ** 2).mean()))
 
 
 def curve(distances: dict[str, list[float]]) -> dict:

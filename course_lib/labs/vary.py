@@ -5,10 +5,10 @@ import numpy as np
 from course_lib import interventions
 from course_lib.labs.controls import Choice, Number, Slider, Text
 from course_lib.labs.denoising import cost
+from course_lib.labs.distances import curve_of, rms
 from course_lib.labs.easel import Easel, put_on
 from course_lib.labs.pictured import BLANK, OWN, PAGE, PictureLab
 from course_lib.labs.prompted import check_prompt
-from course_lib.labs.schedulers import rms
 from course_lib.labs.trajectory import VIEWS, frames_of, led_by
 from course_lib.pipeline import GUIDANCE, Result, TextToImage, load_text_to_image
 from course_lib.runtime import CourseError
@@ -18,6 +18,7 @@ SHOWN = (WAY, ALL)
 STRENGTHS = tuple(i / 10 for i in range(11))
 SCHEDULER = "ddim"  # its times are evenly spaced, so that every strength finds its own
 FIRST = "the picture to start from"
+SIDE = 320  # of a picture on the page, as on the easel
 CURVE_LABEL = "How far the result is from the picture to start from, in grey levels of 255 (RMS)."
 PROMPT = "a large red car in the snow at night"
 PAGE_SHOWN = 26
@@ -41,26 +42,36 @@ def compute(picture: np.ndarray, prompt: str = PROMPT, seed: int = 0, strength: 
                                   negative_prompt=negative_prompt, model=model)
 
     if show == ALL:
-        return passage(picture, [at(amount) for amount in STRENGTHS], steps) | {"start": round(10 * strength)}
-    result = at(strength)
+        results = [at(amount) for amount in STRENGTHS]
+        shown = passage(picture, results, steps) | {"start": nearest(strength), "note": cost(results)}
+    else:
+        results = [at(strength)]
+        shown = way(picture, results[0]) | {"note": cost(results)}
+    return shown | {"remarks": results[0].remarks, "strip": True, "display_size": SIDE}
+
+
+def nearest(strength: float) -> int:
+    """The frame of this strength."""
+    return min(range(len(STRENGTHS)), key=lambda i: abs(STRENGTHS[i] - strength))
+
+
+def way(picture: np.ndarray, result: Result) -> dict:
+    """The picture, and then every step from its noisy version on. Strength 0 has no steps."""
     if not result.trajectory:
-        return {"views": {name: picture[None] for name in VIEWS[:2]}, "labels": [f"{FIRST}: strength 0 returns it"],
-                "note": cost([result]), "remarks": result.remarks, "strip": True}
+        return {"views": {name: picture[None] for name in VIEWS[:2]}, "labels": [f"{FIRST}: strength 0 returns it"]}
     views, labels = led_by(picture, FIRST, *frames_of(result.trajectory, result.schedule, result.decode, 1))
-    return {"views": {name: views[name] for name in VIEWS[:2]}, "labels": labels, "note": cost([result]),
-            "remarks": result.remarks, "strip": True}
+    return {"views": {name: views[name] for name in VIEWS[:2]}, "labels": labels}
 
 
 def passage(picture: np.ndarray, results: list[Result], steps: int) -> dict:
     """A frame for each strength: the result, and the noisy picture that it was made from."""
-    begun = [frames_of(result.trajectory, result.schedule, result.decode, 1)[0][VIEWS[0]][0]
-             if result.trajectory else picture for result in results]
+    begun = [result.decode(result.trajectory[0].x)[0] if result.trajectory else picture for result in results]
     distances = [rms(result.picture, picture) for result in results]
     labels = [f"strength {amount:.1f} · {len(result.trajectory)} of {steps} steps · {distance:.0f} grey levels away"
               for amount, result, distance in zip(STRENGTHS, results, distances)]
-    return {"views": {"result": np.stack([result.picture for result in results]), "what it starts from": np.stack(begun)},
-            "labels": labels, "distances": distances, "note": cost(results), "remarks": results[0].remarks, "strip": True,
-            "curve": {"label": CURVE_LABEL, "lines": {"the result": distances}, "range": (0, max(1.0, *distances))}}
+    views = {"result": [result.picture for result in results], "what it starts from": begun}
+    return {"views": {name: np.stack(frames) for name, frames in views.items()}, "labels": labels,
+            "distances": distances, "curve": curve_of(CURVE_LABEL, {"the result": distances})}
 
 
 def vary(picture=None, prompt: str = PROMPT, seed: int = 0, strength: float = 0.6, negative_prompt: str = "",

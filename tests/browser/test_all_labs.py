@@ -33,6 +33,12 @@ LABS = {
     "latent": "labs.latent(vae)",
     "attention": "labs.attention('a small red house', steps=4)",
     "schedulers": "labs.schedulers(names=('ddim', 'heun'), counts=(1, 3))",
+    "vary": "labs.vary(show='every strength')",
+    "inpaint": "labs.inpaint()",
+    "extend": "labs.extend(windows=2)",
+    "between": "labs.between(count=3)",
+    "edit": "labs.edit()",
+    "invert": "labs.invert(steps=10)",
 }
 AFTER = """\
 print(len(_instances), "widgets,", sum(thread.name == "course_lib lab" for thread in threading.enumerate()), "threads")
@@ -67,7 +73,7 @@ RING = """part => {
 
 @pytest.fixture(scope="module")
 def page(chrome, lab):
-    with lab.notebook(chrome, "all_labs.ipynb", SOURCES, 9000) as (page, _):
+    with lab.notebook(chrome, "all_labs.ipynb", SOURCES, 14000) as (page, _):
         settle(page)
         yield page
 
