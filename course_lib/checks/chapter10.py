@@ -42,7 +42,8 @@ def _a_start(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 @check("Fill in the body of my_start: it returns the noisy x and the times that are left.")
 def start(function) -> str:
     z, eps = _a_start(0)
-    for strength, spacing, steps in ((0.5, "uniform", 10), (0.62, "uniform", 10), (0.62, "log_snr", 8), (1.0, "uniform", 4)):
+    for strength, spacing, steps in ((0.5, "uniform", 10), (0.62, "uniform", 10), (0.62, "log_snr", 8),
+                                     (1.0, "uniform", 4)):
         ts = time_grid(COSINE, steps, spacing)
         got = function(COSINE, z.clone(), eps.clone(), list(ts), strength)
         if got is None or got is ...:
@@ -71,8 +72,8 @@ def _check_times(left: list, ts: list[float], first: int, strength: float) -> No
         raise Wrong(case + "these are the times that are skipped; the walk goes down from here to 0.")
     if left and left[0] not in ts:
         raise Wrong(case + f"the walk begins at {left[0]:.3f}, which is no time of the grid: take the nearest that is.")
-    raise Wrong(case + f"the times that are left should be the {len(ts) - first} from {ts[first]:.3f} down, but there are "
-                f"{len(left)}.")
+    raise Wrong(case + f"the times that are left should be the {len(ts) - first} from {ts[first]:.3f} down, but there "
+                f"are {len(left)}.")
 
 
 def _check_noised(x: torch.Tensor, z: torch.Tensor, eps: torch.Tensor, t: float, strength: float) -> None:
@@ -81,8 +82,8 @@ def _check_noised(x: torch.Tensor, z: torch.Tensor, eps: torch.Tensor, t: float,
     case = f"At strength {strength:g}, where the walk begins at t = {t:.3f}, "
     for wrong, words in (
             (z + COSINE.sigma(t) * eps, "the picture is not shrunk: alpha belongs in front of z."),
-            (COSINE.add_noise(z, eps, strength), "you noise to the strength itself, but the loop will be told the time of "
-             "the grid: noise to that."),
+            (COSINE.add_noise(z, eps, strength), "you noise to the strength itself, but the loop will be told the time "
+             "of the grid: noise to that."),
             (COSINE.add_noise(eps, z, t), "picture and noise have changed places."),
             ((1 - t) * z + t * eps, "you mix with 1 - t and t; the schedule's alpha and sigma say how much."),
             (z, "there is no noise in x at all."), (eps, "there is nothing of the picture in x.")):
@@ -95,7 +96,7 @@ def _check_noised(x: torch.Tensor, z: torch.Tensor, eps: torch.Tensor, t: float,
 def arc(function) -> str:
     source = random_source(1)
     first, fresh = (torch.randn(4, 8, 8, generator=source) for _ in range(2))
-    for alike, share in ((0.0, 0.5), (0.8, 0.5), (0.8, 0.2), (0.8, 0.0), (-0.5, 0.7)):
+    for alike, share in ((0.8, 0.2), (0.0, 0.5), (0.8, 0.0), (-0.5, 0.7)):
         a, b = first, alike * first + math.sqrt(1 - alike**2) * fresh
         got = expect_tensor(function(a.clone(), b.clone(), share), a, "The tensor in between")
         if close(got, slerp(a, b, share), 1e-3):
@@ -103,7 +104,7 @@ def arc(function) -> str:
         angle = torch.acos((a * b).sum() / (a.norm() * b.norm()))
         case = f"With {math.degrees(angle):.0f} degrees between a and b, at share {share:g}, "
         if not got.isfinite().all():
-            raise Wrong(case + "some numbers are not finite: the cosine must lie between -1 and 1 (divide by both lengths).")
+            raise Wrong(case + "some numbers are not finite: a cosine lies between -1 and 1; divide by both lengths.")
         line = torch.lerp(a, b, share)
         right = math.cos(share * math.pi / 2) * a + math.sin(share * math.pi / 2) * b
         weight = torch.sin((1 - share) * angle), torch.sin(share * angle)
@@ -111,8 +112,8 @@ def arc(function) -> str:
                 (line, "you are on the straight line, on which the noise is too weak in the middle."),
                 (slerp(a, b, 1 - share), "a and b have changed places: share 0 is a, 1 is b."),
                 (right, "you take the angle for 90 degrees; measure it."),
-                (line / math.sqrt((1 - share) ** 2 + share**2), "you scale the straight line as for 90 degrees; that is "
-                 "near, but the angle is another one."),
+                (line / math.sqrt((1 - share) ** 2 + share**2), "you scale the straight line as for 90 degrees; that "
+                 "is near, but the angle is another one."),
                 (weight[0] * a + weight[1] * b, "you have left out the division by the sine of the angle.")):
             if close(got, wrong, 1e-3):
                 raise Wrong(case + words)
@@ -133,17 +134,19 @@ def jump(function) -> str:
         if not got.isfinite().all():
             raise Wrong(case + "some numbers are not finite: is there a root of a number below 0?")
         for wrong, words in (
-                (schedule.add_noise(x, eps, t), "you noise x as if it were clean; it has noise in it, and is shrunk, already."),
-                (x + math.sqrt(after**2 - before**2) * eps, "x is not shrunk: the picture in it is still as strong as at s."),
-                (ratio * x + math.sqrt(after**2 - before**2) * eps, "the noise in x has been shrunk along with the picture, "
-                 "so more is missing than the difference of the variances."),
+                (schedule.add_noise(x, eps, t), "you noise x as if it were clean; it has noise in it, and is shrunk, "
+                 "already."),
+                (x + math.sqrt(after**2 - before**2) * eps, "x is not shrunk: the picture in it is still as strong as "
+                 "at s."),
+                (ratio * x + math.sqrt(after**2 - before**2) * eps, "the noise in x has been shrunk along with the "
+                 "picture, so more is missing than the difference of the variances."),
                 (ratio * x + after * eps, "that is too much noise: some is in x already."),
                 (ratio * x + (after - ratio * before) * eps, "noises do not add like lengths: their variances do."),
-                (ratio * x + (after**2 - (ratio * before)**2) * eps, "that is a variance; noise is scaled by its root."),
+                (ratio * x + (after**2 - (ratio * before) ** 2) * eps, "that is a variance; take its root."),
                 (ratio * x, "x is shrunk, but no noise is added.")):
             if close(got, wrong):
                 raise Wrong(case + words)
-        raise Wrong(case + "x differs: shrink by alpha(t) / alpha(s), then fill up the variance of the noise to sigma(t)².")
+        raise Wrong(case + "x differs: shrink by alpha(t) / alpha(s), then fill the noise's variance up to sigma(t)².")
     return "The forward process, begun in the middle: after it, x is a noised picture of time t again."
 
 
@@ -172,9 +175,10 @@ def step_up(function) -> str:
         x0_hat = believe(x, s)
         late = COSINE.eps_from_x0(x, x0_hat, t)
         for wrong, words in (
-                (COSINE.add_noise(x0_hat, late, t), "you look for the noise with t's alpha and sigma: in x it is s's, and "
-                 "with t's the step leads nowhere."),
-                (COSINE.add_noise(x0_hat, late, s), "the two times have changed places: find the noise with s, mix with t."),
+                (COSINE.add_noise(x0_hat, late, t), "you look for the noise with t's alpha and sigma, but x is at s: "
+                 "the step leads nowhere."),
+                (COSINE.add_noise(x0_hat, late, s), "the two times have changed places: find the noise with s, mix "
+                 "with t."),
                 (x0_hat, "you return the guess; mix it with the noise again.")):
             if close(got, wrong):
                 raise Wrong(case + words)
@@ -186,8 +190,10 @@ def step_up(function) -> str:
 
 @cache
 def moved(at: int) -> float:
-    """The share of four pages that follow when "on the left" becomes "on the right" at step `at` of 12: the oracle sees
-    something on the right, and nothing on the left. at: 0 to 12; a CourseError for another step."""
+    """The share of four pages that follow when "on the left" becomes "on the right" at step `at` of 12.
+
+    They do if the oracle sees something on the right, and nothing on the left. at: 0 to 12; else CourseError.
+    """
     pages = turn(FIRST, THEN, at, SEEDS, steps=STEPS, scheduler="ddim").pictures
     seen = read(oracle_from(*weights_for("oracle"), torch.device("cpu")), pages)
     found = [seen.describe(i) for i in range(len(pages))]
