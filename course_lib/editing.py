@@ -102,12 +102,13 @@ def align(prompt: str, other: str) -> list[int | None]:
     return [0, *found, len(before) + 1]
 
 
-def inject(denoise: Denoiser, sources: Sequence[int | None], places: bool) -> Denoiser:
-    """The second picture of each batch is painted with the attention of the first.
+def inject(denoise: Denoiser, sources: Sequence[int | None]) -> Denoiser:
+    """The second picture of each batch is painted with the attention of the first: to places, and to words.
 
-    sources: as from `align`, the first picture's prompt and the second's; words without one keep their own attention.
-    places: whether the shares that go to places of the picture are taken over too (in Prompt-to-Prompt,
-    self-attention), or the words' alone. What guides without the prompts, from the third picture on, stays untouched.
+    Places and words share one attention here, so both are taken over at once; Prompt-to-Prompt, where they are two
+    layers, does each for a time of its own. sources: as from `align`, for the first picture's prompt and the second's;
+    words without a source keep their own attention. What guides without the prompts, from the third picture on, stays
+    untouched.
     """
     taken = [(j, i) for j, i in enumerate(sources) if i is not None]
 
@@ -116,8 +117,7 @@ def inject(denoise: Denoiser, sources: Sequence[int | None], places: bool) -> De
         first, second = shares[0], shares[1].clone()
         to, of = ([count + pair[end] for pair in taken] for end in (0, 1))
         second[..., to] = first[..., of]
-        if places:
-            second[..., :count] = first[..., :count]
+        second[..., :count] = first[..., :count]
         shares[1] = second / second.sum(dim=-1, keepdim=True)
         return shares @ v
 

@@ -136,21 +136,19 @@ def test_another_mix_leaves_the_network_as_it_is_and_shares_its_weights(model):
         assert mine is theirs
 
 
-def by_hand(layer: Attention, x, words, mask, sources, places: bool):
+def by_hand(layer: Attention, x, words, mask, sources):
     """What the second picture should get: row by row, the shares of the first put in the place of its own."""
     shares = attention_shares(layer, x, words, mask)
     mine, count = shares[1].clone(), x.shape[2] * x.shape[3]
     for j, i in enumerate(sources):
         if i is not None:
             mine[:, :, count + j] = shares[0, :, :, count + i]
-    if places:
-        mine[:, :, :count] = shares[0, :, :, :count]
+    mine[:, :, :count] = shares[0, :, :, :count]
     return (mine / mine.sum(dim=2, keepdim=True)) @ layer.look(x, words, mask)[2][1]
 
 
-@pytest.mark.parametrize("places", [True, False])
 @pytest.mark.parametrize("sources", [[0, 1, 2, 3], [0, None, 1, 3]])
-def test_the_second_picture_takes_the_first_ones_attention(layer, places, sources):
+def test_the_second_picture_takes_the_first_ones_attention(layer, sources):
     x, words, mask = draw(4, 64, 3, 4).double(), draw(4, 4, 24).double(), torch.ones(4, 4, dtype=torch.bool)
 
     class Net(torch.nn.Module):
@@ -162,10 +160,10 @@ def test_the_second_picture_takes_the_first_ones_attention(layer, places, source
             return self.layer(x, cond.words, cond.mask)
 
     denoise, cond = Denoiser(Net(), find_schedule("flow"), "x0"), Cond(words, mask, words[:, 0])
-    plain, injected = (each.network(x, None, cond) for each in (denoise, inject(denoise, sources, places)))
+    plain, injected = (each.network(x, None, cond) for each in (denoise, inject(denoise, sources)))
     others = [0, 2, 3]  # the first picture, and what guides without the prompts
     torch.testing.assert_close(injected[others], plain[others])
-    mixed = by_hand(layer, x, words, mask, sources, places).transpose(1, 2)  # heads, channels of each, places
+    mixed = by_hand(layer, x, words, mask, sources).transpose(1, 2)  # heads, channels of each, places
     wanted = x[1:2] + layer.out(mixed.reshape(1, 64, 3, 4))
     torch.testing.assert_close(injected[1:2], wanted)
     assert (injected[1] - plain[1]).abs().max() > 1e-4
@@ -173,10 +171,10 @@ def test_the_second_picture_takes_the_first_ones_attention(layer, places, source
 
 def test_a_prompts_own_attention_changes_nothing(model):
     cond, x = model.cond([PROMPT, PROMPT]), draw(1, 4, 16, 16).expand(2, -1, -1, -1)
-    same = inject(model.denoise, align(PROMPT, PROMPT), places=True)
+    same = inject(model.denoise, align(PROMPT, PROMPT))
     torch.testing.assert_close(same(x, 0.6, cond), model.denoise(x, 0.6, cond), rtol=1e-4, atol=1e-5)
     cond = model.cond([PROMPT, OTHER])
-    other = inject(model.denoise, align(PROMPT, OTHER), places=True)(x, 0.6, cond)
+    other = inject(model.denoise, align(PROMPT, OTHER))(x, 0.6, cond)
     plain = model.denoise(x, 0.6, cond)
     torch.testing.assert_close(other[0], plain[0], rtol=1e-4, atol=1e-5)
     assert (other[1] - plain[1]).abs().max() > 1e-3

@@ -177,7 +177,8 @@ def test_turning_at_either_end_is_one_prompt_alone(how, scheduler):
 
 
 def test_several_seeds_are_one_batch(how):
-    for paint in (lambda seed: turn(PROMPT, OTHER, 2, seed, **how), lambda seed: vary(PICTURE, PROMPT, 0.9, seed, **how),
+    for paint in (lambda seed: turn(PROMPT, OTHER, 2, seed, **how),
+                  lambda seed: vary(PICTURE, PROMPT, 0.9, seed, **how),
                   lambda seed: fill(PICTURE, MASK, PROMPT, seed, 2, **how)):
         both = paint([3, 4])
         for i, seed in enumerate((3, 4)):
@@ -206,7 +207,7 @@ def test_a_swap_against_steps_by_hand(how, model, guidance):
     found = swap(PROMPT, OTHER, 0.5, 3, scheduler="ddim", guidance=guidance, negative_prompt="rain", **how)
     cond, uncond = (type(model.cond([""]))(*part) for part in zip(*(
         part.chunk(2) for part in model.cond([PROMPT, OTHER, "rain", "rain"]))))
-    injected = inject(model.denoise, align(PROMPT, OTHER), places=True)
+    injected = inject(model.denoise, align(PROMPT, OTHER))
     x, schedule = starting_noise([3, 3], model.shape)[0], model.denoise.schedule
     for i, (t, s) in enumerate(pairwise(time_grid(schedule, 4))):
         x0_hat = cfg(injected if i < 2 else model.denoise, cond, uncond, guidance)(x, t)

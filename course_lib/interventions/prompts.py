@@ -21,19 +21,19 @@ def turn(prompt: str, then: str, at: int, seed: int = 0, **how) -> Result:
     return generate(prompt, seed, change=change, **how)
 
 
-def swap(prompt: str, other: str, keep: float = 0.8, seed: int = 0, **how) -> Result:
+def swap(prompt: str, other: str, keep: float = 0.5, seed: int = 0, **how) -> Result:
     """Prompt-to-Prompt: pictures[0] is the prompt's, pictures[1] the other's, painted with the attention of the first.
 
     (Hertz et al. 2022, section 3.) Both start from the same noise. keep: for which share of the steps, from the first
     on, the attention of the first is taken over (`editing.inject`, words matched by `editing.align`); 0 is plain
-    generating. how: as for `generate`. Raises CourseError for what is out of range.
+    generating, and much beyond half the new word is obeyed less often. how: as for `generate`. Raises CourseError for
+    what is out of range.
     """
     check_share(keep, "The share of the steps to keep")
 
     def change(painting: Painting) -> None:
         plain, sources = painting.steer, align(prompt, other)
-        first_left = painting.ts[round(keep * (len(painting.ts) - 1))]
-        painting.steer = lambda denoise: interval(plain(denoise), plain(inject(denoise, sources, places=True)), 0,
-                                                  first_left)
+        left = painting.ts[round(keep * (len(painting.ts) - 1))]
+        painting.steer = lambda denoise: interval(plain(denoise), plain(inject(denoise, sources)), 0, left)
 
     return generate([prompt, other], [seed, seed], change=change, **how)
