@@ -21,7 +21,8 @@ FIELDS = {"prompt": Text("Prompt", "a cat"), "seed": Number("Seed", 3, dice=True
 def test_fields_are_told_to_the_browser_and_values_come_back():
     heard = []
     controls = Controls(heard.append, **FIELDS)
-    assert controls.values == {"prompt": "a cat", "seed": 3, "steps": 20, "rule": "b", "whole": False, "save": 0} and heard == []
+    assert controls.values == {"prompt": "a cat", "seed": 3, "steps": 20, "rule": "b", "whole": False,
+                               "save": 0} and heard == []
     assert [field["kind"] for field in controls.fields.values()] == [
         "text", "number", "slider", "choice", "toggle", "button"]
     assert controls.fields["steps"] | {"low": 1, "high": 50, "label": "Steps"} == controls.fields["steps"]

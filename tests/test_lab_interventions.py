@@ -166,7 +166,9 @@ def test_the_attention_is_kept_for_more_and_more_steps(model):
     first, edited, second = parts(shown)
     for i in (0, 4, 10):
         result = interventions.swap(PROMPT, OTHER, i / 10, 3, model=model, **HOW)
-        assert np.array_equal(first[i], result.pictures[0]) and np.array_equal(edited[i], result.pictures[1])
+        apart = np.abs(first[i].astype(int) - result.pictures[0]).max()  # alone or in company it may round otherwise
+        assert apart <= 1
+        assert np.array_equal(edited[i], result.pictures[1])
     assert np.array_equal(second[3], edited[0]) and "40% of the steps" in shown["labels"][4]
     assert shown["distances"] == [rms(picture, first[0]) for picture in edited]
 

@@ -24,8 +24,8 @@ SIDE = 176  # of a picture on the page
 FIRST, SECOND = "the first prompt", "the second prompt"
 CURVE_LABEL = "How far the edited picture is from the first prompt's, in grey levels of 255 (RMS)."
 PROMPT, OTHER, WORD = "a large red castle in the snow at night", "a large red castle in a meadow at night", "snow"
-NOTES = {TURN: "The first steps settle what is where, the last ones how it looks.",
-         SWAP: "With the attention of the first prompt the places stay, and only what the new words name changes.",
+NOTES = {TURN: "What is where is settled early: see up to which step the second prompt can still change it.",
+         SWAP: "The first prompt's attention holds things in their places; with too much of it new words go unheard.",
          WEIGH: "The word's share of the attention counts so many times; 1 changes nothing, 0 takes it out of sight."}
 
 
@@ -54,7 +54,7 @@ def compute(prompt: str = PROMPT, other: str = OTHER, seed: int = 0, edit: str =
     check_prompt(other)
     how = {"steps": check_whole(steps, "The number of steps", 1, 1000), "guidance": guidance, "model": model}
     if edit == TURN:
-        made, name = turned(prompt, other, seed, how), "the first, then the second"
+        made, name = turned(prompt, other, seed, how), "both, in turn"
     elif edit == SWAP:
         made, name = swapped(prompt, other, seed, how), "the edited one"
     elif edit == WEIGH:
@@ -86,7 +86,7 @@ def swapped(prompt: str, other: str, seed: int, how: dict) -> Edited:
     results = [interventions.swap(prompt, other, keep, seed, **how) for keep in KEEPS]
     pictures = [result.pictures[1] for result in results]
     labels = [f"the first prompt's attention for {keep:.0%} of the steps" for keep in KEEPS]
-    return Edited(results, pictures, labels, {FIRST: results[0].pictures[0], SECOND: pictures[0]}, 8)
+    return Edited(results, pictures, labels, {FIRST: results[0].pictures[0], SECOND: pictures[0]}, KEEPS.index(0.5))
 
 
 def weighed(prompt: str, word: str, seed: int, how: dict) -> Edited:

@@ -82,4 +82,4 @@ def invert(picture=None, prompt: str = "", other: str = OTHER, steps: int = 50, 
     return InvertLab(
         compute, "\"{prompt}\", inverted, and painted again.", model, picture, page,
         prompt=Text("Its own prompt (empty: what the page says)", prompt), other=Text("Other prompt", other),
-        steps=Slider("Steps", steps, 2, 100), guidance=Slider("Guidance of the other prompt", guidance, 0, 12, 0.5))
+        steps=Slider("Steps", steps, 2, 100), guidance=Slider("Guidance of the edit", guidance, 0, 12, 0.5))
