@@ -181,8 +181,8 @@ ENTRIES = (
           "filled in, and slides on.", 10),
     Entry("resampling", "Take a step, add the noise again and take the step again, some rounds of it, so that what was "
           "decided too early can be decided anew. From RePaint.", 10),
-    Entry("slerp", "Spherical linear interpolation: from one noise to another along an arc, on which it stays as strong "
-          "as noise must be. On the straight line it is too weak in the middle.", 10),
+    Entry("slerp", "Spherical linear interpolation: from one noise to another along an arc, on which it stays as "
+          "strong as noise must be. On the straight line it is too weak in the middle.", 10),
     Entry("attention injection", "Painting one picture with another's shares of attention, so that the layout stays "
           "while the words change. From Prompt-to-Prompt.", 10),
     Entry("emphasis", "Let one word of a prompt count for more, or for less, by a factor on its share of the "
