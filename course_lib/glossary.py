@@ -181,6 +181,25 @@ ENTRIES = (
           "is called once, at the end.", 9),
     Entry("operations", "The multiplications and additions that a network takes: a measure of cost that is the same "
           "on every machine. Seconds are another matter.", 9),
+    # 10 Intervene
+    Entry("image to image", "Start from a picture in place of noise: noise it to a time, and let the loop paint from "
+          "there. That time is called the strength: 0 changes nothing, at 1 nothing of the picture is left.", 10),
+    Entry("inpainting", "A part of a picture is painted anew, and the rest, which is known, is put into every guess.",
+          10),
+    Entry("mask", "A picture of ones and zeros (or of numbers in between) that tells where the model paints, 1, and "
+          "what is to be kept, 0.", 10),
+    Entry("outpainting", "Painting on beyond the edge of a picture: a window that shows half of what is there is "
+          "filled in, and slides on.", 10),
+    Entry("resampling", "Take a step, add the noise again and take the step again, some rounds of it, so that what was "
+          "decided too early can be decided anew. From RePaint.", 10),
+    Entry("slerp", "Spherical linear interpolation: from one noise to another along an arc, on which it stays as "
+          "strong as noise must be. On the straight line it is too weak in the middle.", 10),
+    Entry("attention injection", "Painting one picture with another's shares of attention, so that the layout stays "
+          "while the words change. From Prompt-to-Prompt.", 10),
+    Entry("emphasis", "Let one word of a prompt count for more, or for less, by a factor on its share of the "
+          "attention.", 10),
+    Entry("inversion", "DDIM's steps walked upwards, from a given picture to the noise from which it would have come.",
+          10),
     # 11 What breaks, and why
     Entry("binding", "Knowing which attribute belongs to which thing: that in \"a red house and a blue car\" it is the "
           "house that is red.", 11),
