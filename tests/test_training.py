@@ -442,7 +442,7 @@ def test_every_state_of_text_to_image_fits_what_a_lent_gpu_gives_back():
         sizes = {name: 8 * parameter.numel() for name, parameter in trainee.network.named_parameters()}
         matrices = [p for group in trainee.optimizer.param_groups if group["muon"] for p in group["params"]]
         sizes["momentum"] = 4 * sum(p.numel() for p in trainee.network.parameters())
-        assert matrices and sum(sizes.values()) < 45 * 2**20, recipe.name
+        assert matrices and sum(sizes.values()) < 60 * 2**20, recipe.name
 
 
 @pytest.mark.parametrize("dies_at", range(1, 5))
