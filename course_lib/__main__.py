@@ -252,7 +252,8 @@ def parser() -> argparse.ArgumentParser:
     generate.set_defaults(run=run_generate)
 
     train = commands.add_parser("train", help="train one of the course's models, or all of text to image")
-    train.add_argument("name", help="which model: pixels, vae, text, oracle or latent; or all, for the last four")
+    train.add_argument("name",
+                       help="which model: pixels, vae, text, oracle, reading or latent; or all, for the last five")
     train.add_argument("--minutes", type=positive, required=True, help="how long in all, resumed parts included")
     train.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
     train.add_argument("--resume", action="store_true", help="go on where an earlier run in --out stopped")

@@ -143,6 +143,21 @@ class Block(nn.Module):
         return x + self.mlp(self.norm2(x))
 
 
+def reader(words: int, count: int) -> nn.ModuleList:
+    """Blocks that read token states of width `words` again; they begin as "leave the words as they are"."""
+    blocks = nn.ModuleList(Block(words, max(1, words // 32)) for _ in range(count))
+    for block in blocks:
+        zero_init(block.out), zero_init(block.mlp[-1])
+    return blocks
+
+
+def read_again(blocks: nn.ModuleList, cond: Cond) -> Cond:
+    """The conditioning with its words' states gone through `blocks`."""
+    for block in blocks:
+        cond = cond._replace(words=block(cond.words, cond.mask.bool()))
+    return cond
+
+
 class Down(nn.Module):
     """Half the height and width."""
 

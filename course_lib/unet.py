@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from course_lib.layers import Attention, Block, Cond, Down, ResBlock, TimeEmbedding, Up, group_norm, zero_init
+from course_lib.layers import (
+    Attention, Cond, Down, ResBlock, TimeEmbedding, Up, group_norm, read_again, reader, zero_init,
+)
 from course_lib.runtime import CourseError
 
 
@@ -59,9 +61,7 @@ class UNet(nn.Module):
         embedding = 4 * widths[0]
         self.time = TimeEmbedding(embedding)
         self.pooled = nn.Linear(settings.pooled, embedding) if settings.pooled else None
-        self.reading = nn.ModuleList(Block(words, max(1, words // 32)) for _ in range(settings.reading))
-        for block in self.reading:  # it begins as "leave the words as they are"
-            zero_init(block.out), zero_init(block.mlp[-1])
+        self.reading = reader(words, settings.reading)
         self.enter = nn.Sequential(nn.PixelUnshuffle(settings.patch), nn.Conv2d(places, widths[0], 3, padding=1))
 
         self.down, self.shrink = nn.ModuleList(), nn.ModuleList()
@@ -93,8 +93,7 @@ class UNet(nn.Module):
         if self.pooled is not None and cond is not None:
             embedding = embedding + self.pooled(cond.pooled)
         if cond is not None:
-            for block in self.reading:
-                cond = cond._replace(words=block(cond.words, cond.mask.bool()))
+            cond = read_again(self.reading, cond)
         h, skips = self.enter(x.contiguous(memory_format=torch.channels_last)), []
         for level, shrink in zip(self.down, self.shrink):
             h = level(h, embedding, cond)

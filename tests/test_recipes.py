@@ -17,16 +17,19 @@ from course_lib import __main__, recipes
 from course_lib.models import denoiser_from, oracle_from, text_from, vae_from
 from course_lib.oracle import OracleSettings
 from course_lib.pages import Pages, draw_pages
-from course_lib.picturebook import encode_scene, random_scene
+from course_lib.picturebook import (
+    COLOURS, PLACES, SIZES, Scene, Thing, caption, encode_scene, encode_stated, random_scene,
+)
 from course_lib.recipes import RECIPES, SHARES, train, train_all
 from course_lib.recipes.ahead import Ahead
 from course_lib.recipes.latent import LatentRecipe, Latents, empty_some, hard
 from course_lib.recipes.oracle import OracleRecipe
+from course_lib.recipes.reading import QUESTIONS, ReadingRecipe, belongings
 from course_lib.recipes.text import TextRecipe, choose_alike
 from course_lib.recipes.vae import VAERecipe
 from course_lib.runtime import CourseError, fingerprint, load_pieces, load_tensors
 from course_lib.text import TextSettings
-from course_lib.tokenizer import END, PADDING, START
+from course_lib.tokenizer import END, PADDING, START, read_prompt
 from course_lib.training import Trainee, fit
 from course_lib.unet import UNetSettings
 from course_lib.vae import VAESettings
@@ -39,14 +42,15 @@ TINY = {"vae": VAERecipe(pages=64, batch=4, vae=VAESettings(encoder=32, decoder=
         "text": TextRecipe(pages=64, batch=8, alike=4,
                            text=TextSettings(width=32, depth=1, heads=2, shared=32, picture=(32, 32, 32))),
         "oracle": OracleRecipe(pages=64, batch=4, oracle=OracleSettings(trunk=(32, 32, 32), hidden=32)),
+        "reading": ReadingRecipe(pages=64, batch=8, words=32, blocks=1),
         "latent": LatentRecipe(pages=64, batch=4, unet=UNetSettings(
-            picture=4, patch=2, channels=(32,), attention=(True,), words=32, pooled=32))}
+            picture=4, patch=2, channels=(32,), attention=(True,), words=32, pooled=32, reading=1))}
 STAGES = [(TINY[name], share) for name, share in SHARES.items()]
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
-    """A folder where each of the four has been trained for two steps."""
+    """A folder where each of the five has been trained for two steps."""
     out = tmp_path_factory.mktemp("trained")
     for name in SHARES:
         assert [progress.step for progress in train(TINY[name], out, CPU, steps=2, sheets=0)] == [1, 2]
@@ -97,7 +101,7 @@ def test_a_run_that_stopped_and_went_on_equals_one_that_never_stopped(trained, t
     assert not [key for key in a if not torch.equal(a[key], b[key])]
 
 
-@pytest.mark.parametrize("name", ["vae", "oracle"])
+@pytest.mark.parametrize("name", ["vae", "oracle", "reading"])
 def test_a_few_pages_are_soon_learned(trained, name):
     recipe = replace(TINY[name], lr=3e-3)
     torch.manual_seed(0)
@@ -133,6 +137,46 @@ def test_hard_pages_are_those_of_two_things_a_hand_or_a_sign():
     scenes = [random_scene(i) for i in range(200)]
     found = hard(torch.from_numpy(np.stack([encode_scene(scene) for scene in scenes])))
     assert found.tolist() == [len(scene.things) == 2 or scene.things[0].kind in ("hand", "sign") for scene in scenes]
+
+
+def test_each_word_is_asked_about_its_own_thing():
+    scene = Scene("day", "sea", "clear", "sun", (Thing("house", "red", "small", "left"),
+                                                 Thing("boat", "blue", "large", "right")))
+    for seed in range(40):
+        text, stated = caption(scene, seed)
+        words = read_prompt(text).words
+        ids, said = torch.tensor([read_prompt(text).ids]), torch.from_numpy(encode_stated(stated)).long()[None]
+        found = {name: answers[0, 1:-1].tolist() for name, answers in belongings(ids, said).items()}
+        assert set(found) == set(QUESTIONS)
+        for i, word in enumerate(words):
+            thing = 0 if word in ("house", "cottage", "home") else 1 if word in ("boat", "sailboat") else None
+            own = thing is not None
+            for name, values in (("colour", COLOURS), ("size", SIZES), ("place", PLACES)):
+                value = stated.get(f"thing{thing}.{name}")
+                assert found[name][i] == (values.index(value) if own and value else -1), (text, word, name)
+            side = ("left", "right").index(stated["relation"]) if own and "relation" in stated else -1
+            assert found["relation"][i] == (side if side == -1 or thing == 0 else 1 - side), (text, word)
+            kind = {"red": 0, "scarlet": 0, "crimson": 0, "blue": 2, "azure": 2}.get(word, -1)
+            assert found["kind"][i] == kind, (text, word)
+
+
+def test_of_two_things_alike_nothing_is_asked():
+    scene = Scene("day", "sea", "clear", "sun", (Thing("cat", "red", "small", "left"),
+                                                 Thing("cat", "blue", "large", "right")))
+    text, stated = caption(scene, 3)
+    found = belongings(torch.tensor([read_prompt(text).ids]), torch.from_numpy(encode_stated(stated)).long()[None])
+    assert all((found[name] == -1).all() for name in QUESTIONS if name != "kind")
+
+
+def test_the_denoiser_begins_with_the_reading_that_was_trained(trained, tmp_path):
+    learned = load_tensors(trained / "reading.safetensors")[0]
+    network = TINY["latent"].network()
+    TINY["latent"].begin(network, tmp_path)
+    assert not network.reading[0].out.weight.any()  # nothing there: it leaves the words as they are
+    TINY["latent"].begin(network, trained)
+    assert learned["reading.0.out.weight"].any()
+    for key, value in network.reading.state_dict().items():
+        assert torch.equal(value, learned[f"reading.{key}"].float())
 
 
 def test_a_damaged_piece_of_latents_is_made_anew(trained):
@@ -214,7 +258,7 @@ def test_all_trains_one_after_the_other_and_puts_finished_states_away(trained, t
     (out / "vae.safetensors").unlink(), (out / "text.safetensors").unlink()
     order = [name for name, _ in all_of_it(out)]
     assert list(dict.fromkeys(order)) == list(SHARES)
-    assert [kept(out, name) for name in SHARES] == [(False, True)] * 3 + [(True, True)]
+    assert [kept(out, name) for name in SHARES] == [(False, True)] * 4 + [(True, True)]
     assert len(list(out.glob("*.state-*"))) == 1
     with pytest.raises(CourseError, match="vae.safetensors is from an earlier run: go on with it by --resume"):
         list(all_of_it(out))
@@ -235,7 +279,8 @@ def test_all_goes_on_where_it_stopped(trained, tmp_path):
         list(run)
     assert [kept(out, name) for name in ("vae", "text", "oracle")] == [(False, True), (True, True), (False, False)]
     went_on = list(all_of_it(out, resume=True))
-    assert list(dict.fromkeys(name for name, _ in went_on))[-2:] == ["oracle", "latent"] and "vae" not in dict(went_on)
+    assert list(dict.fromkeys(name for name, _ in went_on))[-3:] == ["oracle", "reading", "latent"]
+    assert "vae" not in dict(went_on)
     assert went_on[0][0] == "oracle" or went_on[0][1].step == step + 1
 
 
@@ -280,7 +325,7 @@ from course_lib import parallel
 from course_lib.recipes import train
 if __name__ == "__main__":
     device = parallel.start("auto" if torch.cuda.is_available() else "cpu")
-    for name in ("vae", "text", "oracle", "latent"):
+    for name in ("vae", "text", "oracle", "reading", "latent"):
         for progress in train(TINY[name], Path(sys.argv[2]), device, steps=3, sheets=0):
             pass
     parallel.stop()

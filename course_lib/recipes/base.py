@@ -37,6 +37,9 @@ class Recipe:
         """A network to train."""
         raise NotImplementedError
 
+    def begin(self, network: nn.Module, folder: Path) -> None:
+        """Give a new network what it begins with besides chance; not called where a run goes on."""
+
     def learning(self, folder: Path, device: torch.device) -> AbstractContextManager[Ahead]:
         """Open the data, its cache in `folder`, and give the loss that `fit` asks for; closes it all at the end.
 

@@ -61,6 +61,13 @@ class LatentRecipe(Recipe):
     def network(self) -> UNet:
         return UNet(self.unet)
 
+    def begin(self, network: UNet, folder: Path) -> None:
+        """With the reading that was trained by itself in this folder, if there is one."""
+        if self.unet.reading and (folder / "reading.safetensors").is_file():
+            learned = {key: value.float() for key, value in load_tensors(folder / "reading.safetensors")[0].items()}
+            network.reading.load_state_dict({key.removeprefix("reading."): learned[key] for key in learned
+                                             if key.startswith("reading.")})
+
     @contextmanager
     def learning(self, folder: Path, device: torch.device) -> Iterator[Ahead]:
         weights, settings = weights_for("vae", folder)

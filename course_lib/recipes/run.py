@@ -32,7 +32,10 @@ def train(recipe: Recipe, out: Path, device: torch.device, *, minutes: float | N
     if recipe.batch % parallel.world():
         raise CourseError(f"A batch of {recipe.batch} cannot be shared out among {parallel.world()} processes: start a "
                           "number of them that divides it.")
-    trainee = Trainee(recipe.network().to(device), lr=recipe.lr)
+    network = recipe.network()
+    if not resume:
+        recipe.begin(network, out)
+    trainee = Trainee(network.to(device), lr=recipe.lr)
     state, weights = files(recipe, out)
     built_on = {"built_on": marks} if (marks := recipe.built_on(out)) else {}
     if resume:
