@@ -68,6 +68,7 @@ def writes_into_x0(x0, eps, alpha_bar):
     (lambda x0, eps, a: a * x0 + (1 - a) * eps, "Both factors lack"),
     (lambda x0, eps, a: a * x0 + (1 - a) ** 0.5 * eps, "picture's factor lacks"),
     (lambda x0, eps, a: a**0.5 * x0 + (1 - a) * eps, "noise's factor lacks"),
+    (lambda x0, eps, a: a**0.5 * x0 + (1 - a**0.5) * eps, "not 1 - alpha"),
     (lambda x0, eps, a: a**0.5 * x0 + eps, "not scaled"),
     (lambda x0, eps, a: x0 + (1 - a) ** 0.5 * eps, "not shrunk"),
     (lambda x0, eps, a: (1 - a) ** 0.5 * x0 + a**0.5 * eps, "swapped"),
