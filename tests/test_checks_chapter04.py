@@ -115,6 +115,14 @@ def test_an_addition_in_place_of_the_shortcut_is_no_answer_where_the_channels_ch
     assert verdict.status == "failed" and "block.shortcut(x) that you add" in verdict.message
 
 
+def test_a_scale_that_does_not_fit_to_pictures_is_named():
+    def flat_scale(block, x, embedding):
+        scale, shift = block.scale_shift(F.silu(embedding)).chunk(2, dim=1)
+        return block.norm2(block.conv1(F.silu(block.norm1(x)))) * (1 + scale) + shift
+    verdict = chapter04.residual(flat_scale)
+    assert verdict.status == "failed" and "[:, :, None, None]" in verdict.message
+
+
 def test_the_part_that_is_missed_least_passes():
     least = min(chapter04.PARTS, key=chapter04.without)
     assert chapter04.spare(least).status == "passed"

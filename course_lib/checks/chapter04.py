@@ -182,10 +182,9 @@ def residual(function) -> str:
         try:
             got = function(block, x.clone(), embedding.clone())
         except RuntimeError as error:
-            if channels_in == channels_out:
-                raise
-            raise Wrong(case + f"the shapes do not fit ({error}). Is it block.shortcut(x) that you add, and not x "
-                        "itself?") from None
+            advice = ("Is it block.shortcut(x) that you add, and not x itself?" if channels_in != channels_out else
+                      "Scale and shift fit to pictures with [:, :, None, None] behind them.")
+            raise Wrong(case + f"your code stopped ({error}). {advice}") from None
         got = expect_tensor(got, wanted, "The answer")
         if close(got, wanted):
             continue
