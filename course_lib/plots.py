@@ -105,6 +105,10 @@ def curves(x: Sequence[float], lines: Mapping[str, Sequence[float]], alt: str, x
     if dots and log_x:  # few points: name each
         axis.set_xticks(x, labels=[f"{value:g}" for value in x])
         axis.minorticks_off()
+    low, high = axis.get_ylim()
+    if log_y and high < 10 * low:  # within one power of ten: 2 and 3, not 2 x 10^0 and 3 x 10^0
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter("{x:g}")
     axis.grid(alpha=0.25)
     if len(lines) > 1:
         axis.legend(frameon=False)

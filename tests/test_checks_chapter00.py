@@ -28,6 +28,8 @@ def test_right_answers(check, right):
     (chapter00.evaluations, "40", "whole number"),
     (chapter00.night_seed, -1, "from 0 to"),
     (chapter00.night_seed, "7", "whole number"),
+    (chapter00.night_seed, [35], "whole number"),
+    (chapter00.night_seed, 3, "one of the ten above"),
 ])
 def test_wrong_answers_get_a_sentence_that_helps(check, wrong, hint):
     verdict = check(wrong)
@@ -35,8 +37,9 @@ def test_wrong_answers_get_a_sentence_that_helps(check, wrong, hint):
 
 
 def test_a_night_is_found_by_looking_and_a_day_is_refused():
-    brightness = generate_pixels(seed=range(24), steps=30).pictures[:, :16].mean(axis=(1, 2, 3))
-    darkest, brightest = int(brightness.argmin()), int(brightness.argmax())
+    seeds = range(20, 44)
+    brightness = generate_pixels(seed=seeds, steps=30).pictures[:, :16].mean(axis=(1, 2, 3))
+    darkest, brightest = seeds[brightness.argmin()], seeds[brightness.argmax()]
     assert chapter00.night_seed(darkest).status == "passed"
     verdict = chapter00.night_seed(brightest)
     assert verdict.status == "failed" and "too bright" in verdict.message

@@ -63,6 +63,8 @@ def test_best_guess():
     (guesser(divisor=lambda sigma: 2 * sigma), "sigma**2, the variance"),
     (guesser(divisor=lambda sigma: sigma**2), "2 is missing"),
     (guesser(power=1), "needs its square"),
+    (guesser(divisor=lambda sigma: -2 * sigma**2), "minus sign"),
+    (lambda x, clean, alpha, sigma: clean[torch.cdist(x, alpha * clean).argmin(dim=1)], "nearest point"),
     (unnormalised, "do not add up to 1"),
     (underflowing, "not finite"),
     (guesser(dim=0), "dim=1"),

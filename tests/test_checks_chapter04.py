@@ -111,7 +111,16 @@ def test_wrong_answers_get_a_sentence_that_helps(check, wrong, hint):
 def test_an_addition_in_place_of_the_shortcut_is_no_answer_where_the_channels_change():
     def adds_x(block, x, embedding):
         return x + residual(shortcut=False)(block, x, embedding)
-    assert chapter04.residual(adds_x).status == "failed"
+    verdict = chapter04.residual(adds_x)
+    assert verdict.status == "failed" and "block.shortcut(x) that you add" in verdict.message
+
+
+def test_a_scale_that_does_not_fit_to_pictures_is_named():
+    def flat_scale(block, x, embedding):
+        scale, shift = block.scale_shift(F.silu(embedding)).chunk(2, dim=1)
+        return block.norm2(block.conv1(F.silu(block.norm1(x)))) * (1 + scale) + shift
+    verdict = chapter04.residual(flat_scale)
+    assert verdict.status == "failed" and "[:, :, None, None]" in verdict.message
 
 
 def test_the_part_that_is_missed_least_passes():

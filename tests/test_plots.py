@@ -61,6 +61,14 @@ def test_drawn_figures_show_something_on_the_card_and_stay_small(make):
     assert picture.std() > 5 and len(bundle["image/png"]) + len(bundle["text/html"]) < 100_000
 
 
+@pytest.mark.parametrize("highest, plain", [(5, True), (500, False)])
+def test_a_logarithmic_axis_within_one_power_of_ten_has_plain_numbers(monkeypatch, highest, plain):
+    monkeypatch.setattr(plots.Figure, "of_canvas", lambda canvas, alt: canvas)
+    axis, = plots.curves([1, 2], {"a": [1, highest]}, alt="a line", log_y=True).axes
+    numbers = [tick.get_text() for tick in axis.get_yticklabels(which="both")]
+    assert ("2" in numbers) is plain and any("^" in number for number in numbers) is not plain
+
+
 def has_colour(bundle: dict, colour: str) -> bool:
     return bool((np.abs(decoded(bundle, "png").astype(int) - ImageColor.getrgb(colour)).max(axis=2) < 12).any())
 

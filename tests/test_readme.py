@@ -45,8 +45,8 @@ def test_chapters_take_as_long_as_they_say_themselves():
     told = dict(re.findall(r"\(notebooks/([^)]+\.ipynb)\).*\| (\d+) minutes \|", README))
     for name, minutes in told.items():
         first = nbformat.read(ROOT / "notebooks" / name, as_version=4).cells[0].source
-        said = re.search(r"About (\d+) minutes|In (ten) minutes", first)
-        assert said and (said[1] or "10") == minutes, name
+        said = re.search(r"About (\d+) minutes", first)
+        assert said and said[1] == minutes, name
     assert len(told) >= 4
 
 

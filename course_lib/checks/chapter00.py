@@ -4,8 +4,9 @@ import numpy as np
 
 from course_lib.checks.core import Wrong, check, expect_whole
 from course_lib.pipeline import generate_pixels
-from course_lib.runtime import CourseError
+from course_lib.runtime import MAX_SEED, CourseError, check_whole
 
+SHOWN = range(1, 11)  # the ten seeds that the chapter shows
 NIGHT_BRIGHTNESS = 109  # of 255: in 1,500 picture-book pages the nights reach 104, all other times start at 114
 
 
@@ -32,11 +33,14 @@ def evaluations(answer) -> str:
 @check("Put a seed, a whole number from 0 up, in place of the dots.")
 def night_seed(answer) -> str:
     try:
-        picture = generate_pixels(seed=answer, steps=30).picture
+        seed = check_whole(answer, "The seed", 0, MAX_SEED)
     except CourseError as error:
         raise Wrong(str(error)) from None
+    if seed in SHOWN:
+        raise Wrong(f"Seed {seed} is one of the ten above: look for a night among others, many at once.")
+    picture = generate_pixels(seed=seed, steps=30).picture
     brightness = picture[:16].mean()
     if brightness > NIGHT_BRIGHTNESS:
         raise Wrong(f"The upper half of that picture has a brightness of {brightness:.0f} of 255, too bright for a "
                     f"night (at most {NIGHT_BRIGHTNESS}): try other seeds, many at once.")
-    return f"The upper half of seed {answer}'s picture has a brightness of {brightness:.0f} of 255: a night sky."
+    return f"The upper half of seed {seed}'s picture has a brightness of {brightness:.0f} of 255: a night sky."

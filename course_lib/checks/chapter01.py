@@ -69,6 +69,8 @@ def add_noise(student) -> str:
                 alpha_bar * x0 + sigma * eps,
             "The noise's factor lacks the square root: it should be the root of 1 - alpha_bar.":
                 alpha * x0 + (1 - alpha_bar) * eps,
+            "The noise's factor is not 1 - alpha: the squares of both factors add up to 1, not the factors.":
+                alpha * x0 + (1 - alpha) * eps,
             "The noise is not scaled: multiply eps by the root of 1 - alpha_bar.": alpha * x0 + eps,
             "The picture is not shrunk: multiply x0 by the root of alpha_bar.": x0 + sigma * eps,
             "The noise is taken away, not added: look at the sign.": alpha * x0 - sigma * eps,
@@ -96,6 +98,7 @@ def recover(student) -> str:
             "The noise has to be taken away, but you add it: look at the sign.": (x + sigma * eps) / alpha,
             "Only sigma times eps was added, but you take all of eps away.": (x - eps) / alpha,
             "Divide all of it by alpha, not only x: mind the brackets.": x / alpha - sigma * eps,
+            "Divide all of it by alpha, not only the noise: mind the brackets.": x - sigma * eps / alpha,
             "The two numbers are swapped: sigma belongs to the noise, alpha to the picture.":
                 (x - alpha * eps) / sigma,
             f"{assumed} alpha.": (x - sigma * eps) / abs(1 - sigma**2) ** 0.5,

@@ -58,6 +58,10 @@ def best_guess(function) -> str:
         if close(got, _weigh(without_alpha / (2 * sigma**2), clean), 1e-3):
             raise Wrong(case + "you compare x with the clean points themselves; x was shrunk, so compare it with "
                         "alpha * clean.")
+        if close(got, _weigh(-square / (2 * sigma**2), clean), 1e-3):
+            raise Wrong(case + "the far points get the most weight: the exponent lacks its minus sign.")
+        if close(got, clean[square.argmin(dim=1)], 1e-3):
+            raise Wrong(case + "you return the nearest point; the best guess is an average of all, near ones first.")
         if close(got, _weigh(square / (2 * sigma), clean), 1e-3):
             raise Wrong(case + "the exponent has sigma where it needs sigma**2, the variance.")
         if close(got, _weigh(square / sigma**2, clean), 1e-3):

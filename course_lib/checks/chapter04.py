@@ -178,10 +178,16 @@ def residual(function) -> str:
         x = torch.randn(2, channels_in, 6, 6, generator=source)
         embedding = torch.randn(2, 8, generator=source)
         wanted, short = block(x, embedding), block.shortcut(x)
-        got = expect_tensor(function(block, x.clone(), embedding.clone()), wanted, "The answer")
+        case = f"With {channels_in} channels in and {channels_out} out: "
+        try:
+            got = function(block, x.clone(), embedding.clone())
+        except RuntimeError as error:
+            advice = ("Is it block.shortcut(x) that you add, and not x itself?" if channels_in != channels_out else
+                      "Scale and shift fit to pictures with [:, :, None, None] behind them.")
+            raise Wrong(case + f"your code stopped ({error}). {advice}") from None
+        got = expect_tensor(got, wanted, "The answer")
         if close(got, wanted):
             continue
-        case = f"With {channels_in} channels in and {channels_out} out: "
         if close(got, short):
             raise Wrong(case + "only the shortcut arrives; add what the two convolutions make of x.")
         if close(got, wanted - short):

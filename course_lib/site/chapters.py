@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MARKS = re.compile(r"[*`]|\[|\]\([^)]*\)")  # of Markdown; what is left is the words
-MINUTES = re.compile(r"\b(?:About|In) (\d+|ten) minutes")
+MINUTES = re.compile(r"\bAbout (\d+) minutes")
 
 
 @dataclass(frozen=True)
@@ -30,4 +30,4 @@ def describe(path: Path, notebook) -> Chapter:
     question = re.match(r".*?\?|.*", MARKS.sub("", paragraphs[0]).replace("\n", " "))[0]
     minutes = MINUTES.search(first)
     return Chapter(path, MARKS.sub("", heading[1]).strip() if heading else path.stem, question,
-                   minutes[1].replace("ten", "10") if minutes else "")
+                   minutes[1] if minutes else "")

@@ -16,7 +16,7 @@ from course_lib.teaching.lead import Block, blocks, count, halves, items, last_s
 
 TITLE_WORDS, PROMPT_WORDS, TASK_WORDS, DENSE_WORDS = 22, 45, 90, 60
 FULL_WORDS, INTRODUCTION_WORDS = 75, 12
-MINUTES = re.compile(r"\W*(About|In) (\d+|ten) minutes")
+MINUTES = re.compile(r"\W*About \d+ minutes")
 ASIDE = re.compile(r"\([^()]*\)\s*")
 TASK = re.compile(r"\*\*(\d+) · ([^*]+?)\.?\*\*[.:]?\s*")
 
