@@ -18,7 +18,7 @@ from course_lib.models import denoiser_from, oracle_from, text_from, vae_from
 from course_lib.oracle import OracleSettings
 from course_lib.pages import Pages, draw_pages
 from course_lib.picturebook import (
-    COLOURS, PLACES, SIZES, Scene, Thing, caption, encode_scene, encode_stated, random_scene,
+    COLOURS, KINDS, PLACES, SIZES, SYNONYMS, Scene, Thing, caption, encode_scene, encode_stated, random_scene,
 )
 from course_lib.recipes import RECIPES, SHARES, train, train_all
 from course_lib.recipes.ahead import Ahead
@@ -109,7 +109,8 @@ def test_a_few_pages_are_soon_learned(trained, name):
         def same_batch(network, step, source):
             return loss(network, 0, torch.Generator().manual_seed(0))
 
-        losses = [progress.loss for progress in fit(Trainee(recipe.network(), lr=3e-3), same_batch, steps=60)]
+        steps = 120 if name == "reading" else 60
+        losses = [progress.loss for progress in fit(Trainee(recipe.network(), lr=3e-3), same_batch, steps=steps)]
     assert losses[-1] < 0.6 * losses[0]
 
 
@@ -142,30 +143,29 @@ def test_hard_pages_are_those_of_two_things_a_hand_or_a_sign():
 def test_each_word_is_asked_about_its_own_thing():
     scene = Scene("day", "sea", "clear", "sun", (Thing("house", "red", "small", "left"),
                                                  Thing("boat", "blue", "large", "right")))
+    own = [{word for value in values for phrase in SYNONYMS[value] for word in phrase.split()[-1:]}
+           for values in (("house", "red", "small"), ("boat", "blue", "large"))]
     for seed in range(40):
         text, stated = caption(scene, seed)
-        words = read_prompt(text).words
         ids, said = torch.tensor([read_prompt(text).ids]), torch.from_numpy(encode_stated(stated)).long()[None]
         found = {name: answers[0, 1:-1].tolist() for name, answers in belongings(ids, said).items()}
         assert set(found) == set(QUESTIONS)
-        for i, word in enumerate(words):
-            thing = 0 if word in ("house", "cottage", "home") else 1 if word in ("boat", "sailboat") else None
-            own = thing is not None
-            for name, values in (("colour", COLOURS), ("size", SIZES), ("place", PLACES)):
+        for i, word in enumerate(read_prompt(text).words):
+            thing = next((j for j in (0, 1) if word in own[j]), None)
+            for name, values in (("kind", KINDS), ("colour", COLOURS), ("size", SIZES), ("place", PLACES)):
                 value = stated.get(f"thing{thing}.{name}")
-                assert found[name][i] == (values.index(value) if own and value else -1), (text, word, name)
-            side = ("left", "right").index(stated["relation"]) if own and "relation" in stated else -1
+                assert found[name][i] == (values.index(value) if value else -1), (text, word, name)
+            side = ("left", "right").index(stated["relation"]) if "relation" in stated and thing is not None else -1
             assert found["relation"][i] == (side if side == -1 or thing == 0 else 1 - side), (text, word)
-            kind = {"red": 0, "scarlet": 0, "crimson": 0, "blue": 2, "azure": 2}.get(word, -1)
-            assert found["kind"][i] == kind, (text, word)
 
 
 def test_of_two_things_alike_nothing_is_asked():
     scene = Scene("day", "sea", "clear", "sun", (Thing("cat", "red", "small", "left"),
-                                                 Thing("cat", "blue", "large", "right")))
+                                                 Thing("cat", "blue", "small", "right")))
     text, stated = caption(scene, 3)
     found = belongings(torch.tensor([read_prompt(text).ids]), torch.from_numpy(encode_stated(stated)).long()[None])
-    assert all((found[name] == -1).all() for name in QUESTIONS if name != "kind")
+    asked = {word: found["kind"][0, i].item() for i, word in enumerate(read_prompt(text).words, 1)}
+    assert asked["cat"] == -1 and asked["blue"] == KINDS.index("cat"), text  # which cat is blue can be told
 
 
 def test_the_denoiser_begins_with_the_reading_that_was_trained(trained, tmp_path):

@@ -17,16 +17,15 @@ from course_lib import parallel
 from course_lib.layers import Cond, reader, read_again
 from course_lib.models import text_from, weights_for
 from course_lib.pages import CAPTIONS, Pages
-from course_lib.picturebook import COLOURS, KINDS, SYNONYMS
+from course_lib.picturebook import COLOURS, KINDS, SIZES, SYNONYMS
 from course_lib.picturebook.labels import FIRST, OF_A_THING, SCENE_LENGTH, SIDES, WIDTH
 from course_lib.recipes.ahead import Ahead
 from course_lib.recipes.base import Recipe
 from course_lib.runtime import fingerprint
 from course_lib.tokenizer import PADDING, TOKENS
 
-# What is asked of a thing's word, and how many answers there are; of a colour's word, the kind of its thing.
-OF_THINGS = {name: len(OF_A_THING[name]) for name in ("colour", "size", "place")}
-QUESTIONS = OF_THINGS | {"relation": len(SIDES), "kind": len(KINDS)}
+# What is asked of each word that names a thing, its colour or its size; and how many answers there are.
+QUESTIONS = {name: len(OF_A_THING[name]) for name in ("kind", "colour", "size", "place")} | {"relation": len(SIDES)}
 
 
 class Reading(nn.Module):
@@ -105,24 +104,21 @@ def _meaning(values: tuple[str, ...]) -> Tensor:
 
 
 def belongings(tokens: Tensor, stated: Tensor) -> dict[str, Tensor]:
-    """What each word of a caption ought to know. tokens: (N, L); stated: (N, STATED_LENGTH), as numbers.
+    """What each word of a caption ought to know of the thing that it belongs to: a kind, a colour or a size.
 
-    -> for each of `QUESTIONS` (N, L): the colour, size and place of the thing that a word names, on which side of the
-    other it is, and the kind of thing that a colour belongs to; -1 where a word names neither, where it fits both
-    things, and where the caption does not say.
+    tokens: (N, L); stated: (N, STATED_LENGTH), as numbers. -> for each of `QUESTIONS` (N, L): the thing's kind, colour,
+    size and place, and on which side of the other it is; -1 for all other words, where a word fits both things, and
+    where the caption does not say.
     """
     things = stated[:, FIRST:SCENE_LENGTH].unflatten(1, (2, WIDTH))
-    relation = stated[:, SCENE_LENGTH, None]
-
-    def owner(values: tuple[str, ...], column: int) -> tuple[Tensor, Tensor]:
+    columns = {name: list(OF_A_THING).index(name) for name in QUESTIONS if name in OF_A_THING}
+    which, alone = torch.zeros_like(tokens), torch.zeros_like(tokens, dtype=torch.bool)
+    for name, values in (("kind", KINDS), ("colour", COLOURS), ("size", SIZES)):
         named = _meaning(values).to(tokens.device)[tokens]
-        fits = (named[..., None] == things[:, None, :, column]) & (named[..., None] != -1)
-        return fits[..., 1].long(), fits.sum(dim=2) == 1  # which of the two, and whether it is one alone
-
-    which, alone = owner(KINDS, 0)
-    columns = {name: list(OF_A_THING).index(name) for name in OF_THINGS}
+        fits = (named[..., None] == things[:, None, :, columns[name]]) & (named[..., None] != -1)
+        one = fits.sum(dim=2) == 1
+        which, alone = torch.where(one, fits[..., 1].long(), which), alone | one
     found = {name: things[..., column].gather(1, which).where(alone, -1) for name, column in columns.items()}
+    relation = stated[:, SCENE_LENGTH, None]
     side = torch.where(which == 0, relation, 1 - relation)
-    found["relation"] = side.where(alone & (relation != -1), -1)
-    which, alone = owner(COLOURS, columns["colour"])
-    return found | {"kind": things[..., 0].gather(1, which).where(alone, -1)}
+    return found | {"relation": side.where(alone & (relation != -1), -1)}
