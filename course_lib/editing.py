@@ -11,7 +11,7 @@ from numbers import Real
 from typing import Callable, Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from course_lib.denoiser import Denoiser
 from course_lib.layers import Attention, Cond, softmax_shares
@@ -78,12 +78,27 @@ def with_mix(denoise: Denoiser, mix: Callable[[Tensor, Tensor, Tensor, Tensor | 
 
     The weights are shared and the network that is given stays as it is, so others may go on using it meanwhile.
     """
-    shared = chain(denoise.network.parameters(), denoise.network.buffers())
-    network = copy.deepcopy(denoise.network, {id(tensor): tensor for tensor in shared})
+    network = _same_weights(denoise.network)
     for layer in network.modules():
         if isinstance(layer, Attention) and layer.words_to_kv is not None:
             layer.mix = mix
     return replace(denoise, network=network)
+
+
+def without_reading(denoise: Denoiser) -> Denoiser:
+    """The same denoiser, but the words steer as the text encoder gives them: they are not read again.
+
+    The weights are shared and the network that is given stays as it is.
+    """
+    network = _same_weights(denoise.network)
+    network.reading = nn.ModuleList()
+    return replace(denoise, network=network)
+
+
+def _same_weights(network: nn.Module) -> nn.Module:
+    """A copy whose layers can be changed, on the very same weights."""
+    shared = chain(network.parameters(), network.buffers())
+    return copy.deepcopy(network, {id(tensor): tensor for tensor in shared})
 
 
 def align(prompt: str, other: str) -> list[int | None]:

@@ -156,6 +156,8 @@ ENTRIES = (
     Entry("pooled vector", "One vector for the whole prompt, which every place of the picture is told alike.",
           7, ("pooled",)),
     Entry("prompt", "The sentence from which a picture is painted.", 7),
+    Entry("token refiner", "Layers of the denoiser's own that read the words' vectors again before they steer, so that "
+          "these say what the text encoder was never asked: which colour belongs to which thing.", 7),
     # 08 Working small
     Entry("decoder", "The half of an autoencoder that turns a latent into a picture again. It has the last word: "
           "what it cannot draw, no denoiser can paint.", 8),

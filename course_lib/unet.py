@@ -17,8 +17,8 @@ class UNetSettings:
     2 costs a quarter as much on the finest level. channels: width of each level, fine to coarse; each halves the size.
     attention: for each level, whether it has an attention layer (the middle always has one).
     words, pooled: widths of the conditioning's token states and pooled vector; 0 for an unconditional network.
-    reading: transformer blocks that read the token states again before they steer, so that what the text encoder was
-    never asked for (which colour belongs to which thing) can be learned from painting.
+    reading: transformer blocks that read the token states again before they steer, so that these say what the text
+    encoder was never asked for (which colour belongs to which thing).
     """
 
     picture: int = 3

@@ -29,7 +29,7 @@ def test_an_unfilled_answer_is_not_wrong(check):
 
 
 def test_evaluations():
-    assert chapter10.evaluations(12) and chapter10.evaluations(6 * 2)
+    assert chapter10.evaluations(12) and chapter10.evaluations(6 * 2) and chapter10.evaluations(0.3 * 20 * 2)
 
 
 @pytest.mark.parametrize("wrong, hint", [(40, "a new picture"), (28, "left out"), (6, "two guesses"), (14, "not 14"),

@@ -26,6 +26,12 @@ def undivided(right, of):
     return tuple(end * (1 + 1.96**2 / of) for end in wilson(right, of))
 
 
+def order_mistaken(right, of):
+    z, share = 1.96, right / of
+    middle = (share + z**2 / 2 * of) / (1 + z**2 / of)
+    return middle - 0.1, middle + 0.1
+
+
 def right_blame(real, copies, painted):
     return {"oracle": 1 - real, "VAE": real - copies, "denoiser": copies - painted}
 
@@ -83,6 +89,7 @@ def test_right_answers(check, right):
     (chapter11.interval, lambda right, of: right_interval(right, of)[::-1], "changed places"),
     (chapter11.interval, lambda right, of: wilson(right, of, 1.0), "z = 1.96"),
     (chapter11.interval, undivided, "divided by"),
+    (chapter11.interval, order_mistaken, "(2 * n)"),
     (chapter11.interval, lambda right, of: (0.1, 0.9), "apart"),
     (chapter11.interval, lambda right, of: right / of, "two numbers"),
     (chapter11.enough, 50, "still overlap"),
@@ -98,6 +105,7 @@ def test_right_answers(check, right):
     (chapter11.verdict, verdict_but("right", lambda asked, seen: asked[0] == seen[0]), "that is leaked"),
     (chapter11.verdict, lambda asked, seen: "wrong", "not 'wrong'"),
     (chapter11.copied, copies_by(lambda first, second: first < second), "three times nearer"),
+    (chapter11.copied, copies_by(lambda first, second: first**2 < second**2 / 3), "squared"),
     (chapter11.copied, copies_by(lambda first, second: first == 0), "exact"),
     (chapter11.copied, copies_by(lambda first, second: first >= second / 3), "changed places"),
     (chapter11.copied, copies_by(lambda first, second: first < 5), "You say"),

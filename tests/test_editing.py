@@ -1,6 +1,7 @@
 """Editing by attention: weights of words, prompts in between, and one picture's attention in another."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,9 @@ from small_models import random_weights, small_text_to_image
 
 from course_lib.attention import attention_shares
 from course_lib.denoiser import Denoiser
-from course_lib.editing import align, blend, check_emphasis, check_emphasised, emphasise, inject, with_mix
+from course_lib.editing import (
+    align, blend, check_emphasis, check_emphasised, emphasise, inject, with_mix, without_reading,
+)
 from course_lib.layers import Attention, Cond
 from course_lib.runtime import CourseError
 from course_lib.schedulers import find_schedule
@@ -134,6 +137,17 @@ def test_another_mix_leaves_the_network_as_it_is_and_shares_its_weights(model):
     assert torch.equal(model.denoise(x, 0.5, cond), before) and len(calls) == layers
     for mine, theirs in zip(silent.network.parameters(), model.denoise.network.parameters()):
         assert mine is theirs
+
+
+def test_without_reading_the_words_steer_as_the_encoder_gives_them(model):
+    x, cond, network = draw(1, 4, 16, 16), model.cond([PROMPT]), model.denoise.network
+    assert torch.equal(without_reading(model.denoise)(x, 0.5, cond), model.denoise(x, 0.5, cond))  # it has none
+    reads = random_weights(UNet(replace(network.settings, reading=2)))
+    reads.load_state_dict(network.state_dict(), strict=False)
+    reading = replace(model.denoise, network=reads)
+    assert (reading(x, 0.5, cond) - model.denoise(x, 0.5, cond)).abs().max() > 1e-3
+    assert torch.equal(without_reading(reading)(x, 0.5, cond), model.denoise(x, 0.5, cond))
+    assert len(reads.reading) == 2
 
 
 def by_hand(layer: Attention, x, words, mask, sources):

@@ -141,6 +141,11 @@ def test_the_cause_looks_at_the_reading_blocks_where_there_are_any(studio):
     assert again.probes["text encoder"] == found.probes["text encoder"]
 
 
+def test_a_reading_that_is_not_there_cannot_be_cut(studio):
+    found = experiments.binding(studio, pictures=4, scales=(3,))
+    assert found.unread == found.outcomes[3] and set(found.phrases) == set(found.unread)
+
+
 class Shift(torch.nn.Module):
     def forward(self, words, mask):
         return words.flip(2) + 1

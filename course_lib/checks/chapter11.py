@@ -46,6 +46,9 @@ def interval(function) -> str:
         room = 1.96**2 / n
         if np.allclose([low, high], [end * (1 + room) for end in wilson(right, of)], atol=2e-4):
             raise Wrong(case + "both the middle and the half are still to be divided by 1 + z²/n.")
+        if high > 1 or low < 0:
+            raise Wrong(case + f"you get {low:.3f} to {high:.3f}, and shares lie between 0 and 1. Mind the order: "
+                        "z**2 / 2 * n multiplies by n; write z**2 / (2 * n).")
         raise Wrong(case + f"you get {low:.3f} to {high:.3f}. Compute the middle and the half apart, and then take "
                     "middle - half and middle + half.")
     return "Now a share comes with its doubt, even where nothing, or everything, was right."
@@ -122,9 +125,9 @@ def verdict(function) -> str:
 
 @check("Fill in the body of my_copies: it returns True or False for each picture.")
 def copied(function) -> str:
-    # Pages on a line; some pictures lie between two of them, and the last is far from all and yet a copy of one.
+    # Pages on a line; some pictures lie between two of them, and one is far from all and yet a copy.
     pages, pictures = (np.array([[place, 0.0] for place in places]) for places in (
-        (0, 10, 30, 200), (10.5, 0, 20, 26, 5, 24, 160)))
+        (0, 10, 30, 200), (10.5, 0, 20, 26, 5, 24, 160, 6)))
     distances = np.linalg.norm(pictures[:, None] - pages[None], axis=2)
     first, second = np.sort(distances, axis=1)[:, :2].T
     wanted = first < second / 3
@@ -141,6 +144,8 @@ def copied(function) -> str:
         return "The same test found copies of training pictures among the outputs of large models."
     if (got == ~wanted).all():
         raise Wrong("True and False have changed places: a copy is nearer than a third.")
+    if (got == (first**2 < second**2 / 3)).all():
+        raise Wrong("You compare squared distances with a third: take their roots first.")
     if (got == (first < second)).all():
         raise Wrong("Every picture has a nearest page; it is a copy only if that is three times nearer than the "
                     "second.")

@@ -84,8 +84,10 @@ def expect_number(value, what: str = "The answer") -> float:
 
 
 def expect_whole(value, low: int, high: int, what: str = "The answer") -> int:
-    """`value` as an int, if it is a whole number from `low` to `high`, else Wrong."""
+    """`value` as an int, if it is a whole number from `low` to `high`, also one that came out as 12.0, else Wrong."""
     try:
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
         return check_whole(value, what, low, high)
     except CourseError:
         raise Wrong(f"{what} is a whole number from {low} to {high}, but you put {value!r}.") from None

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from course_lib.editing import without_reading
 from course_lib.experiments.shares import Found, Share
 from course_lib.experiments.studio import BATCH, STEPS, Studio, check_pictures, colours_of, named
 from course_lib.guidance import cfg
@@ -26,11 +27,13 @@ Pair = tuple[tuple[str, str], tuple[str, str]]  # ((colour, kind), (colour, kind
 
 @dataclass(frozen=True)
 class Binding(Found):
-    """outcomes: for each guidance scale, the share of each of `OUTCOMES`; phrases: the same at the usual scale if the
-    denoiser is also given the words as they are read in "a red house" and in "a blue car" alone. prompts, and pictures
+    """outcomes: for each guidance scale, the share of each of `OUTCOMES`; unread: the same at the usual scale if the
+    denoiser's own reading is cut, so that the words steer as the text encoder gives them; phrases: if it is, and the
+    words as they are read in "a red house" and in "a blue car" alone are given besides. prompts, and pictures
     (scales, N, 64, 64, 3) with their outcomes in words, `told`, in the same order."""
 
     outcomes: dict[float, dict[str, Share]]
+    unread: dict[str, Share]
     phrases: dict[str, Share]
     prompts: list[str]
     told: list[list[str]]
@@ -44,9 +47,11 @@ def binding(studio: Studio, pictures: int = 32, scales: Sequence[float] = (1, 3,
     prompts = [sentence(pair) for pair in pairs]
     painted = [studio.paint(prompts, guidance=scale) for scale in scales]
     told = [outcomes(pairs, studio.read(some).scenes) for some in painted]
-    phrases = outcomes(pairs, studio.read(_with_phrases(studio.model, pairs)).scenes)
-    return Binding({scale: counted(said) for scale, said in zip(scales, told)}, counted(phrases), prompts, told,
-                   np.stack(painted))
+    unread = studio._replace(model=studio.model._replace(denoise=without_reading(studio.model.denoise)))
+    cut = outcomes(pairs, studio.read(unread.paint(prompts)).scenes)
+    phrases = outcomes(pairs, studio.read(_with_phrases(unread.model, pairs)).scenes)
+    return Binding({scale: counted(said) for scale, said in zip(scales, told)}, counted(cut), counted(phrases), prompts,
+                   told, np.stack(painted))
 
 
 def counted(told: Sequence[str]) -> dict[str, Share]:
