@@ -1,13 +1,12 @@
 """How fast the text-to-image model is on this machine's CPU, beside a network of the same kind from diffusers."""
 
 import os
-from contextlib import contextmanager
-from typing import Callable, Iterator
+from typing import Callable
 
 import torch
 from torch import nn
 
-from course_lib.costs import interleaved, operations
+from course_lib.costs import interleaved, operations, threads
 from course_lib.denoiser import Denoiser
 from course_lib.layers import Cond
 from course_lib.pipeline import TextToImage, generate, load_text_to_image
@@ -23,17 +22,6 @@ PARAMETERS, SECONDS = 6_000_000, 0.6  # at most: the U-Net's parameters, a guide
 WORDS = 20  # token states that steer the networks; captions have about as many
 SIDE = 1024  # of the matrices whose product shows the machine's speed
 PROMPT = "a small red house on the left at night"
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """PyTorch on this many cores, for a while."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def matrix_rate(count: int, rounds: int) -> float:

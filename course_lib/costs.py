@@ -2,7 +2,8 @@
 
 import statistics
 import time
-from typing import Any, Callable, Mapping
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator, Mapping
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -59,3 +60,14 @@ def interleaved(calls: Mapping[str, Callable[[], Any]], rounds: int = 7) -> dict
             calls[name]()
             seconds[name].append(time.perf_counter() - begun)
     return {name: statistics.median(measured) for name, measured in seconds.items()}
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """PyTorch on this many cores, for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -11,13 +11,10 @@ from torch.nn import functional as F
 
 from course_lib.editing import without_reading
 from course_lib.experiments.shares import Found, Share
-from course_lib.experiments.studio import BATCH, STEPS, Studio, check_pictures, colours_of, named
-from course_lib.guidance import cfg
-from course_lib.layers import Cond
+from course_lib.experiments.studio import Studio, check_pictures, colours_of, named
+from course_lib.layers import Cond, read_again
 from course_lib.picturebook import COLOURS, HELD_OUT_PAIRS, SYNONYMS
-from course_lib.pipeline import GUIDANCE, TextToImage
-from course_lib.recipes.pixels import sample_few
-from course_lib.runtime import starting_noise
+from course_lib.pipeline import Painting, TextToImage
 from course_lib.tokenizer import TOKENS, tokenize
 
 OUTCOMES = ("right", "swapped", "leaked", "another colour", "thing missing")
@@ -48,8 +45,8 @@ def binding(studio: Studio, pictures: int = 32, scales: Sequence[float] = (1, 3,
     painted = [studio.paint(prompts, guidance=scale) for scale in scales]
     told = [outcomes(pairs, studio.read(some).scenes) for some in painted]
     unread = studio._replace(model=studio.model._replace(denoise=without_reading(studio.model.denoise)))
-    cut = outcomes(pairs, studio.read(unread.paint(prompts)).scenes)
-    phrases = outcomes(pairs, studio.read(_with_phrases(unread.model, pairs)).scenes)
+    cut, phrases = (outcomes(pairs, studio.read(some).scenes)
+                    for some in (unread.paint(prompts), unread.paint(prompts, change=_add_phrases)))
     return Binding({scale: counted(said) for scale, said in zip(scales, told)}, counted(cut), counted(phrases), prompts,
                    told, np.stack(painted))
 
@@ -59,24 +56,16 @@ def counted(told: Sequence[str]) -> dict[str, Share]:
     return {name: Share.where(np.array(told) == name) for name in OUTCOMES}
 
 
-@torch.inference_mode()
-def _with_phrases(model: TextToImage, pairs: Sequence[Pair]) -> np.ndarray:
-    """Paint as `Studio.paint` does, from the same noise, with the words of both phrases, each read by itself, added to
-    those of the sentence. (After StructureDiffusion, Feng et al. 2023, which puts them in the sentence's place.)"""
-    painted = []
-    for start in range(0, len(pairs), BATCH):
-        some = pairs[start:start + BATCH]
-        parts = [model.cond([sentence(pair) for pair in some]),
-                 *(model.cond([named(*pair[i]) for pair in some]) for i in (0, 1))]
-        cond = Cond(torch.cat([part.words for part in parts], dim=1), torch.cat([part.mask for part in parts], dim=1),
-                    parts[0].pooled)
-        empty = model.cond([""] * len(some))
-        room = cond.mask.shape[1] - empty.mask.shape[1]
-        empty = Cond(F.pad(empty.words, (0, 0, 0, room)), F.pad(empty.mask, (0, room)), empty.pooled)
-        noise, _ = starting_noise(list(range(start, start + len(some))), model.shape)
-        painted.append(model.decode(sample_few(cfg(model.denoise, cond, empty, GUIDANCE), noise.to(model.device),
-                                               STEPS)))
-    return np.concatenate(painted)
+def _add_phrases(painting: Painting) -> None:
+    """Add to the words of each sentence those of its two phrases, each read by itself. (After StructureDiffusion, Feng
+    et al. 2023, which puts them in the sentence's place.)"""
+    phrases = zip(*(prompt.split(" and ") for prompt in painting.prompts))
+    *parts, empty = painting.conds(painting.prompts, *phrases)
+    cond = Cond(torch.cat([part.words for part in parts], dim=1), torch.cat([part.mask for part in parts], dim=1),
+                parts[0].pooled)
+    room = cond.mask.shape[1] - empty.mask.shape[1]
+    empty = Cond(F.pad(empty.words, (0, 0, 0, room)), F.pad(empty.mask, (0, room)), empty.pooled)
+    painting.steer = painting.towards(cond, empty)
 
 
 def draw_pairs(count: int, lot: random.Random) -> list[Pair]:
@@ -160,9 +149,7 @@ def _states(model: TextToImage, pairs: Sequence[Pair], again: bool) -> Tensor:
     """The states (N, 2, D) of the words that name the two things; again: after the denoiser's own reading."""
     ids = tokenize([sentence(pair) for pair in pairs])
     cond = model.space.text(ids.to(model.device))
-    words = cond.words
-    for block in model.denoise.network.reading if again else ():
-        words = block(words, cond.mask)
+    words = (read_again(model.denoise.network.reading, cond) if again else cond).words
     numbers = torch.tensor([[TOKENS.index(kind) for _, kind in pair] for pair in pairs])
     places = (ids[:, None] == numbers[:, :, None]).int().argmax(dim=2)
     return words.cpu()[torch.arange(len(pairs))[:, None], places]

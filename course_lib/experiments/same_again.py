@@ -1,14 +1,14 @@
 """The same seed, and everything else changed: what is the same picture again, and what is not?"""
 
 import copy
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Callable, Iterator
+from typing import Callable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from course_lib.costs import threads
 from course_lib.denoiser import Denoiser
 from course_lib.experiments.shares import Found
 from course_lib.experiments.studio import STEPS, Studio, check_pictures
@@ -77,20 +77,10 @@ def _threads(paint: Callable[[], np.ndarray]) -> dict[str, Callable[[], np.ndarr
     count = 1 if torch.get_num_threads() > 1 else 2
 
     def change() -> np.ndarray:
-        with _on_threads(count):
+        with threads(count):
             return paint()
 
     return {f"{count} thread{'s' if count > 1 else ''}": change}
-
-
-@contextmanager
-def _on_threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _elsewhere(paint: Callable[..., np.ndarray]) -> dict[str, Callable[[], np.ndarray]]:

@@ -30,13 +30,14 @@ class Studio(NamedTuple):
     oracle: Oracle
 
     def paint(self, prompts: Sequence[str], first_seed: int = 0, steps: int = STEPS,
-              guidance: float = pipeline.GUIDANCE) -> np.ndarray:
-        """A picture for each prompt, uint8 (N, 64, 64, 3); the first has the seed `first_seed`, the next the next."""
+              guidance: float = pipeline.GUIDANCE, **how) -> np.ndarray:
+        """A picture for each prompt, uint8 (N, 64, 64, 3); the first has the seed `first_seed`, the next the next.
+        how: more options of `generate`."""
         painted = []
         for start in range(0, len(prompts), BATCH):
             chunk = list(prompts[start:start + BATCH])
             seeds = list(range(first_seed + start, first_seed + start + len(chunk)))
-            painted.append(pipeline.generate(chunk, seeds, steps, guidance, model=self.model).pictures)
+            painted.append(pipeline.generate(chunk, seeds, steps, guidance, model=self.model, **how).pictures)
         return np.concatenate(painted)
 
     def read(self, pictures: np.ndarray) -> Reading:
