@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from numbers import Real
 from pathlib import Path
-from typing import Callable, Mapping, NamedTuple, Sequence
+from typing import Callable, Iterator, Mapping, NamedTuple, Sequence
 
 import numpy as np
 import torch
@@ -208,6 +208,14 @@ def _pair(prompts, seeds) -> tuple[list[str], list[int]]:
         raise CourseError(f"Give as many seeds as prompts, or one of either: here are {len(prompts)} prompts and "
                           f"{len(seeds)} seeds.")
     return prompts, seeds
+
+
+def batches(prompts: Sequence[str], first_seed: int = 0, size: int = 32) -> Iterator[tuple[list[str], list[int]]]:
+    """Many prompts as prompts and seeds for `generate`, `size` at a time: the first has the seed `first_seed`, the next
+    the next, so that each picture is the same whatever the size."""
+    for start in range(0, len(prompts), size):
+        chunk = list(prompts[start:start + size])
+        yield chunk, list(range(first_seed + start, first_seed + start + len(chunk)))
 
 
 def check_text(value, name: str) -> None:

@@ -182,9 +182,7 @@ class Prompted:
         with tqdm(total=count, desc=f"painting {count} prompts ({self.split})", disable=not job.progress,
                   leave=False) as bar:
             painted = []
-            for start in range(0, count, BATCH):
-                chunk = self.prompts[start:start + BATCH]
-                seeds = list(range(first + start, first + start + len(chunk)))
+            for chunk, seeds in pipeline.batches(self.prompts, first, BATCH):
                 painted.append(pipeline.generate(chunk, seeds, job.steps, job.guidance, job.scheduler,
                                                  model=job.model).pictures)
                 bar.update(len(chunk))

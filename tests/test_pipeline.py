@@ -12,7 +12,7 @@ from small_models import AUTOENCODER, TEXT, UNET, small_text_to_image
 from course_lib.data import PICTUREBOOKS, open_pictures
 from course_lib.denoiser import Denoiser
 from course_lib.pictures import to_tensor, to_uint8
-from course_lib.pipeline import generate, generate_pixels, load_denoiser, load_text_to_image
+from course_lib.pipeline import batches, generate, generate_pixels, load_denoiser, load_text_to_image
 from course_lib.runtime import WEIGHTS, CourseError, fingerprint, load_tensors, load_weights, save_tensors, sha256
 from course_lib.schedulers import SCHEDULERS, find_schedule, time_grid
 from course_lib.tokenizer import tokenize
@@ -362,3 +362,12 @@ def test_the_shipped_model_paints_the_colour_that_the_prompt_names(shipped_paint
     pictures = generate(prompts, 3, steps=15, guidance=4).pictures.astype(float)
     near = [[(np.abs(picture - paint).max(axis=2) < 45).mean() for picture in pictures] for paint in kinds.values()]
     assert (np.argmax(near, axis=1) == np.arange(len(kinds))).all(), near
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 100])
+def test_batches_give_each_prompt_its_seed_whatever_their_size(size):
+    prompts = tuple(f"prompt {i}" for i in range(7))
+    made = list(batches(prompts, 40, size))
+    pairs = [pair for chunk, seeds in made for pair in zip(chunk, seeds, strict=True)]
+    assert pairs == list(zip(prompts, range(40, 47)))
+    assert all(len(chunk) == size for chunk, _ in made[:-1]) and not list(batches([], 0, size))

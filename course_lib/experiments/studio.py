@@ -18,7 +18,6 @@ from course_lib.picturebook.labels import FIRST, OF_A_THING, SCENE_LENGTH, WIDTH
 from course_lib.runtime import check_whole, pick_device
 
 STEPS = 12  # of dpmpp_2m: what more would change, the experiment on steps tells
-BATCH = 32
 SIZE = 64
 COLUMN = {name: i for i, name in enumerate(OF_A_THING)}  # of what `thing_of` gives
 
@@ -33,12 +32,8 @@ class Studio(NamedTuple):
               guidance: float = pipeline.GUIDANCE, **how) -> np.ndarray:
         """A picture for each prompt, uint8 (N, 64, 64, 3); the first has the seed `first_seed`, the next the next.
         how: more options of `generate`."""
-        painted = []
-        for start in range(0, len(prompts), BATCH):
-            chunk = list(prompts[start:start + BATCH])
-            seeds = list(range(first_seed + start, first_seed + start + len(chunk)))
-            painted.append(pipeline.generate(chunk, seeds, steps, guidance, model=self.model, **how).pictures)
-        return np.concatenate(painted)
+        return np.concatenate([pipeline.generate(chunk, seeds, steps, guidance, model=self.model, **how).pictures
+                               for chunk, seeds in pipeline.batches(prompts, first_seed)])
 
     def read(self, pictures: np.ndarray) -> Reading:
         """What the oracle sees in pictures."""
