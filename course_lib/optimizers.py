@@ -13,24 +13,30 @@ from torch import Tensor, nn
 SMALLEST_SIDE, LARGEST_SIDE = 32, 255
 
 
-def orthogonalise(matrix: Tensor, rounds: int = 5) -> Tensor:
-    """(..., rows, columns) -> the same singular vectors, singular values near 1 (0.7 to 1.2; less if tiny).
+def orthogonalise(stacks: list[Tensor], rounds: int = 5) -> list[Tensor]:
+    """Stacks of matrices (n, rows, columns) -> the same singular vectors, singular values near 1 (0.7 to 1.2; less if
+    tiny).
 
     A quintic Newton-Schulz iteration, x <- (a + b x x' + c (x x')^2) x; the coefficients are Jordan's, chosen for
-    speed, not for exactness. It runs on x x' alone, which is the smaller matrix, and is applied to x once, at the end.
+    speed, not for exactness. It runs on x x' alone, which is the smaller matrix, and is applied to x once, at the end;
+    so all matrices whose shorter sides agree go through their rounds together.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
-    tall = matrix.shape[-2] > matrix.shape[-1]
-    x = matrix.mT if tall else matrix
-    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    gram, product = x @ x.mT, None
-    for _ in range(rounds):
-        factor = b * gram + c * gram @ gram
-        factor.diagonal(dim1=-2, dim2=-1).add_(a)
-        product = factor if product is None else factor @ product
-        gram = factor @ gram @ factor
-    x = product @ x
-    return x.mT if tall else x
+    wide = [stack.mT if stack.shape[1] > stack.shape[2] else stack for stack in stacks]
+    wide = [x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7) for x in wide]
+    alike = defaultdict(list)
+    for i, x in enumerate(wide):
+        alike[x.shape[1]].append(i)
+    for some in alike.values():
+        gram, product = torch.cat([torch.bmm(wide[i], wide[i].mT) for i in some]), None
+        for _ in range(rounds):
+            factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+            factor.diagonal(dim1=1, dim2=2).add_(a)
+            product = factor if product is None else torch.bmm(factor, product)
+            gram = torch.bmm(torch.bmm(factor, gram), factor)
+        for i, part in zip(some, product.split([len(wide[i]) for i in some])):
+            wide[i] = torch.bmm(part, wide[i])
+    return [x.mT if stack.shape[1] > stack.shape[2] else x for x, stack in zip(wide, stacks)]
 
 
 def is_matrix(layer: nn.Module) -> bool:
@@ -69,14 +75,14 @@ class Muon(torch.optim.Optimizer):
                 self.state[parameter]["momentum"] = torch.zeros_like(parameter)
             alike[parameter.flatten(1).shape].append(parameter)
         gradients = [parameter.grad for parameter in parameters]
-        torch._foreach_lerp_([self.state[parameter]["momentum"] for parameter in parameters], gradients,
-                             1 - group["momentum"])
-        for shape, some in alike.items():
-            ahead = torch.stack([parameter.grad.lerp(self.state[parameter]["momentum"], group["momentum"]).flatten(1)
-                                 for parameter in some])  # Nesterov
-            size = 0.2 * max(shape) ** 0.5
-            for parameter, update in zip(some, orthogonalise(ahead)):
-                parameter.add_(update.reshape(parameter.shape), alpha=-group["lr"] * size)
+        momenta = [self.state[parameter]["momentum"] for parameter in parameters]
+        torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
+        torch._foreach_lerp_(gradients, momenta, group["momentum"])  # Nesterov: a step ahead
+        updates = orthogonalise([torch.stack([parameter.grad.flatten(1) for parameter in some])
+                                 for some in alike.values()])
+        for (shape, some), stack in zip(alike.items(), updates):
+            ahead = [update.view_as(parameter) for update, parameter in zip(stack.contiguous(), some)]
+            torch._foreach_add_(some, ahead, alpha=-group["lr"] * 0.2 * max(shape) ** 0.5)
 
     def _adamw(self, parameters: list[Tensor], group: dict) -> None:
         for parameter in parameters:

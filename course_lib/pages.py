@@ -22,7 +22,7 @@ from torch import Tensor
 from course_lib import parallel, picturebook, tokenizer
 from course_lib.data import HELD_OUT_FROM
 from course_lib.picturebook import caption, encode_scene, encode_stated, random_scene, render
-from course_lib.runtime import CourseError, load_tensors, save_tensors
+from course_lib.runtime import CourseError, load_tensors, save_tensors, send
 from course_lib.tokenizer import LENGTH, PADDING, read_prompt
 
 SIZE = 64
@@ -200,6 +200,6 @@ class Pages:
     def __getitem__(self, key: str) -> Tensor:
         return self._tensors[key]
 
-    def pictures(self, indices: Tensor) -> Tensor:
-        """The chosen pictures as a network wants them: float32 (n, 3, 64, 64) in [-1, 1]."""
-        return self["pictures"][indices].float() / 127.5 - 1
+    def pictures(self, indices: Tensor, device: torch.device | None = None) -> Tensor:
+        """The chosen pictures as a network on `device` wants them: float32 (n, 3, 64, 64) in [-1, 1]."""
+        return send(self["pictures"][indices], device).float() / 127.5 - 1

@@ -59,6 +59,13 @@ def random_source(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(check_whole(seed, "The seed", 0, MAX_SEED))
 
 
+def send(tensor: torch.Tensor, device: torch.device | None) -> torch.Tensor:
+    """The tensor on `device` (None: where it is); to a GPU by pinned memory, from which a copy holds nobody up."""
+    if device is not None and device.type == "cuda" and not tensor.is_cuda:
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
 def starting_noise(seeds: list[int], shape: tuple[int, ...]) -> tuple[torch.Tensor, list[torch.Generator]]:
     """Unit Gaussian noise (len(seeds), *shape), float32, and the source that each picture goes on drawing from.
 

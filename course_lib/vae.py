@@ -22,8 +22,8 @@ class VAESettings:
     """
 
     latent: int = 4
-    encoder: int = 64
-    decoder: tuple[int, int] = (80, 32)
+    encoder: int = 96
+    decoder: tuple[int, int] = (96, 48)
     blocks: int = 2
 
 

@@ -13,16 +13,19 @@ from commands import run
 from small_models import small_text_to_image
 
 from course_lib import experiments
+from course_lib.editing import without_reading
 from course_lib.experiments import EXPERIMENTS, Found, Share, Studio, wilson
-from course_lib.experiments.binding import BOUND_KINDS, draw_pairs, outcomes, probe, sentence
+from course_lib.experiments.binding import BOUND_KINDS, _exchange, draw_pairs, outcomes, probe, sentence
 from course_lib.experiments.memorising import Memory, copies, picture_distances
 from course_lib.experiments.same_again import InDtype
 from course_lib.experiments.studio import COLUMN, drawn, named, page_with, thing_of
 from course_lib.experiments.wishes import SEEDS, Wishes, another, variety
+from course_lib.layers import read_again, reader
 from course_lib.oracle import Oracle, OracleSettings
 from course_lib.picturebook import (
     COLOURS, HELD_OUT_PAIRS, HELD_OUT_RELATIONS, Scene, Thing, agree, encode_scene, encode_stated, random_scene,
 )
+from course_lib.pipeline import Painting
 from course_lib.recipes.pixels import sample_few
 from course_lib.runtime import starting_noise
 from course_lib.schedulers import find_schedule
@@ -91,12 +94,13 @@ def test_binding_is_counted_right_on_scenes_made_by_hand():
     shown = {
         "right": page(("red", "house"), ("blue", "car")), "swapped": page(("blue", "house"), ("red", "car")),
         "leaked": page(("red", "house"), ("red", "car")), "another colour": page(("red", "house"), ("green", "car")),
-        "thing missing": page(("red", "house"))}
-    assert outcomes([asked] * 5, np.stack(list(shown.values()))) == list(shown) == list(experiments.OUTCOMES)
+        "one thing twice": page(("red", "house"), ("red", "house")), "thing missing": page(("red", "house"))}
+    assert outcomes([asked] * 6, np.stack(list(shown.values()))) == list(shown) == list(experiments.OUTCOMES)
     turned = page(("blue", "car"), ("red", "house"))  # where the things stand does not matter
     both_green, two_houses = page(("green", "house"), ("green", "car")), page(("red", "house"), ("blue", "house"))
-    assert outcomes([asked] * 3, np.stack([turned, both_green, two_houses])) == [
-        "right", "another colour", "thing missing"]
+    two_cats = page(("red", "cat"), ("blue", "cat"))
+    assert outcomes([asked] * 4, np.stack([turned, both_green, two_houses, two_cats])) == [
+        "right", "another colour", "one thing twice", "thing missing"]
 
 
 def test_pairs_are_of_two_kinds_and_colours_that_training_knows():
@@ -141,9 +145,39 @@ def test_the_cause_looks_at_the_reading_blocks_where_there_are_any(studio):
     assert again.probes["text encoder"] == found.probes["text encoder"]
 
 
-def test_a_reading_that_is_not_there_cannot_be_cut(studio):
+def test_a_reading_that_is_not_there_cannot_be_exchanged(studio):
     found = experiments.binding(studio, pictures=4, scales=(3,))
-    assert found.unread == found.outcomes[3] and set(found.phrases) == set(found.unread)
+    assert found.exchanged == found.outcomes[3] and set(found.placed) == set(found.exchanged)
+
+
+@torch.inference_mode()
+def test_only_what_the_reading_adds_is_exchanged(studio, monkeypatch):
+    """Its words keep the states that the text encoder gives them; all other words are read as ever."""
+    torch.manual_seed(1)
+    pair = (("red", "house"), ("blue", "car"))
+    prompt, turned = sentence(pair), "a blue house and a red car"
+    reading, steered = reader(studio.model.space.text.words.embedding_dim, 1), []
+    model = studio.model._replace(denoise=without_reading(studio.model.denoise))  # a copy on the same weights
+    model.denoise.network.reading = reading
+    for parameter in reading.parameters():
+        parameter.normal_(std=0.2)
+    monkeypatch.setattr(Painting, "towards", lambda self, *conds: steered.append(conds) or (lambda denoise: None))
+    painting = Painting.__new__(Painting)
+    for name, value in {"model": model, "prompts": [prompt], "negative_prompt": "", "guidance": 3,
+                        "emphasis": {}, "texts": []}.items():
+        object.__setattr__(painting, name, value)
+    _exchange(model, {prompt: pair}, painting)
+    [(cond, empty)] = steered
+    given = painting.conds([prompt], [turned])
+    own, other, _ = (some.words[0] for some in given)
+    read, read_other, read_empty = (read_again(reading, some).words[0] for some in given)
+    there = {1: 1, 2: 6, 3: 3, 4: 4, 5: 5, 6: 2, 7: 7}  # a red house and a blue car: where each stands in `turned`
+    for here, place in there.items():
+        named_by_it = here in (2, 3, 6, 7)
+        wanted = own[here] + read_other[place] - other[place] if named_by_it else read[here]
+        torch.testing.assert_close(cond.words[0, here], wanted)
+        assert not named_by_it or not torch.allclose(wanted, read[here], atol=1e-3)
+    torch.testing.assert_close(empty.words[0], read_empty)
 
 
 class Shift(torch.nn.Module):

@@ -9,10 +9,10 @@ from course_lib.optimizers import LARGEST_SIDE, SMALLEST_SIDE, Muon, is_matrix, 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.mark.parametrize("shape", [(32, 64), (40, 300), (300, 40), (3, 32, 96), (2, 2, 96, 32)])
+@pytest.mark.parametrize("shape", [(1, 32, 64), (1, 40, 300), (1, 300, 40), (3, 32, 96), (4, 96, 32)])
 def test_singular_values_come_near_one_and_the_vectors_stay(shape):
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    done = orthogonalise(matrix)
+    [done] = orthogonalise([matrix])
     left, _, right = torch.linalg.svd(matrix, full_matrices=False)
     values = left.mT @ done @ right.mT
     diagonal = values.diagonal(dim1=-2, dim2=-1)
@@ -21,13 +21,17 @@ def test_singular_values_come_near_one_and_the_vectors_stay(shape):
 
 
 def test_many_matrices_at_once_are_what_each_would_be_alone():
-    matrices = torch.randn(4, 48, 80, generator=torch.Generator().manual_seed(0))
-    for together, matrix in zip(orthogonalise(matrices), matrices):
-        torch.testing.assert_close(together, orthogonalise(matrix), rtol=1e-4, atol=1e-5)
+    source = torch.Generator().manual_seed(0)
+    stacks = [torch.randn(shape, generator=source) for shape in ((4, 48, 80), (1, 33, 60), (2, 90, 48), (3, 48, 48))]
+    for together, stack in zip(orthogonalise(stacks), stacks):
+        for one, matrix in zip(together, stack):
+            [[alone]] = orthogonalise([matrix[None]])
+            torch.testing.assert_close(one, alone, rtol=1e-4, atol=1e-5)
 
 
 def test_a_matrix_of_zeros_stays_one():
-    assert torch.equal(orthogonalise(torch.zeros(32, 32)), torch.zeros(32, 32))
+    [done] = orthogonalise([torch.zeros(1, 32, 32)])
+    assert torch.equal(done, torch.zeros(1, 32, 32))
 
 
 def test_who_is_moved_by_muon():

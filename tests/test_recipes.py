@@ -22,10 +22,11 @@ from course_lib.picturebook import (
 )
 from course_lib.recipes import RECIPES, SHARES, train, train_all
 from course_lib.recipes.ahead import Ahead
-from course_lib.recipes.latent import LatentRecipe, Latents, empty_some, hard
+from course_lib.recipes.choosing import choose_alike, choose_rare, rare, shorten
+from course_lib.recipes.latent import LatentRecipe, Latents, empty_some
 from course_lib.recipes.oracle import OracleRecipe
 from course_lib.recipes.reading import QUESTIONS, ReadingRecipe, belongings
-from course_lib.recipes.text import TextRecipe, choose_alike
+from course_lib.recipes.text import TextRecipe
 from course_lib.recipes.vae import VAERecipe
 from course_lib.runtime import CourseError, fingerprint, load_pieces, load_tensors
 from course_lib.text import TextSettings
@@ -38,7 +39,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-TINY = {"vae": VAERecipe(pages=64, batch=4, vae=VAESettings(encoder=32, decoder=(32, 32), blocks=1)),
+TINY = {"vae": VAERecipe(pages=64, batch=4, rare=1, vae=VAESettings(encoder=32, decoder=(32, 32), blocks=1)),
         "text": TextRecipe(pages=64, batch=8, alike=4,
                            text=TextSettings(width=32, depth=1, heads=2, shared=32, picture=(32, 32, 32))),
         "oracle": OracleRecipe(pages=64, batch=4, oracle=OracleSettings(trunk=(32, 32, 32), hidden=32)),
@@ -134,10 +135,14 @@ def test_latents_are_those_of_the_pages_and_are_kept(trained, monkeypatch):
     assert torch.equal(again.batch(chosen), z)
 
 
-def test_hard_pages_are_those_of_two_things_a_hand_or_a_sign():
+def test_rare_pages_are_those_of_a_hand_or_a_sign(trained):
     scenes = [random_scene(i) for i in range(200)]
-    found = hard(torch.from_numpy(np.stack([encode_scene(scene) for scene in scenes])))
-    assert found.tolist() == [len(scene.things) == 2 or scene.things[0].kind in ("hand", "sign") for scene in scenes]
+    found = rare(torch.from_numpy(np.stack([encode_scene(scene) for scene in scenes])))
+    assert found.tolist() == [bool({thing.kind for thing in scene.things} & {"hand", "sign"}) for scene in scenes]
+    pages = Pages(trained, 64)
+    pages.require(64)
+    chosen = choose_rare(pages, torch.arange(40), 16)
+    assert rare(pages["scenes"][chosen[:16]]).all() and chosen[16:].tolist() == list(range(16, 40))
 
 
 def test_each_word_is_asked_about_its_own_thing():
@@ -190,13 +195,13 @@ def test_a_damaged_piece_of_latents_is_made_anew(trained):
     assert path.stat().st_size > 500
 
 
-def test_some_prompts_are_emptied_and_the_rest_cut_to_the_longest():
-    tokens = torch.full((1000, 9), PADDING)
+def test_some_prompts_are_emptied_and_all_are_cut_to_the_longest():
+    tokens = torch.full((1000, 32), PADDING)
     tokens[:, :5] = torch.tensor([START, 7, 8, 9, END])
-    emptied = empty_some(tokens, 0.1, torch.Generator().manual_seed(0))
+    emptied = shorten(empty_some(tokens, 0.1, torch.Generator().manual_seed(0)))
     empty = (emptied[:, 1] == END)
-    assert emptied.shape == (1000, 5) and 70 < empty.sum() < 130
-    assert (emptied[empty, 2:] == PADDING).all() and torch.equal(emptied[~empty], tokens[~empty, :5])
+    assert emptied.shape == (1000, 8) and 70 < empty.sum() < 130
+    assert (emptied[empty, 2:] == PADDING).all() and torch.equal(emptied[~empty], tokens[~empty, :8])
 
 
 def test_likes_are_put_together(trained):

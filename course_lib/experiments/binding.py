@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass
+from functools import partial
 from typing import Sequence
 
 import numpy as np
@@ -12,26 +13,27 @@ from torch.nn import functional as F
 from course_lib.editing import without_reading
 from course_lib.experiments.shares import Found, Share
 from course_lib.experiments.studio import Studio, check_pictures, colours_of, named
-from course_lib.layers import Cond, read_again
+from course_lib.layers import read_again
 from course_lib.picturebook import COLOURS, HELD_OUT_PAIRS, SYNONYMS
+from course_lib.picturebook.labels import FIRST, WIDTH
 from course_lib.pipeline import Painting, TextToImage
 from course_lib.tokenizer import TOKENS, tokenize
 
-OUTCOMES = ("right", "swapped", "leaked", "another colour", "thing missing")
+OUTCOMES = ("right", "swapped", "leaked", "another colour", "one thing twice", "thing missing")
 BOUND_KINDS = ("house", "boat", "rocket", "castle", "car", "cat", "balloon")
 Pair = tuple[tuple[str, str], tuple[str, str]]  # ((colour, kind), (colour, kind))
 
 
 @dataclass(frozen=True)
 class Binding(Found):
-    """outcomes: for each guidance scale, the share of each of `OUTCOMES`; unread: the same at the usual scale if the
-    denoiser's own reading is cut, so that the words steer as the text encoder gives them; phrases: if it is, and the
-    words as they are read in "a red house" and in "a blue car" alone are given besides. prompts, and pictures
-    (scales, N, 64, 64, 3) with their outcomes in words, `told`, in the same order."""
+    """outcomes: for each guidance scale, the share of each of `OUTCOMES`; exchanged: the same at the usual scale if
+    what the denoiser's own reading adds to the words that name things and colours is taken from the sentence with its
+    colours swapped; placed: if the sentence says which thing is on the left and which on the right. prompts, and
+    pictures (scales, N, 64, 64, 3) with their outcomes in words, `told`, in the same order."""
 
     outcomes: dict[float, dict[str, Share]]
-    unread: dict[str, Share]
-    phrases: dict[str, Share]
+    exchanged: dict[str, Share]
+    placed: dict[str, Share]
     prompts: list[str]
     told: list[list[str]]
     pictures: np.ndarray
@@ -45,10 +47,11 @@ def binding(studio: Studio, pictures: int = 32, scales: Sequence[float] = (1, 3,
     painted = [studio.paint(prompts, guidance=scale) for scale in scales]
     told = [outcomes(pairs, studio.read(some).scenes) for some in painted]
     unread = studio._replace(model=studio.model._replace(denoise=without_reading(studio.model.denoise)))
-    cut, phrases = (outcomes(pairs, studio.read(some).scenes)
-                    for some in (unread.paint(prompts), unread.paint(prompts, change=_add_phrases)))
-    return Binding({scale: counted(said) for scale, said in zip(scales, told)}, counted(cut), counted(phrases), prompts,
-                   told, np.stack(painted))
+    exchange = partial(_exchange, studio.model, dict(zip(prompts, pairs)))
+    exchanged, placed = (outcomes(pairs, studio.read(some).scenes) for some in (
+        unread.paint(prompts, change=exchange), studio.paint([_placed(pair) for pair in pairs])))
+    return Binding({scale: counted(said) for scale, said in zip(scales, told)}, counted(exchanged), counted(placed),
+                   prompts, told, np.stack(painted))
 
 
 def counted(told: Sequence[str]) -> dict[str, Share]:
@@ -56,16 +59,35 @@ def counted(told: Sequence[str]) -> dict[str, Share]:
     return {name: Share.where(np.array(told) == name) for name in OUTCOMES}
 
 
-def _add_phrases(painting: Painting) -> None:
-    """Add to the words of each sentence those of its two phrases, each read by itself. (After StructureDiffusion, Feng
-    et al. 2023, which puts them in the sentence's place.)"""
-    phrases = zip(*(prompt.split(" and ") for prompt in painting.prompts))
-    *parts, empty = painting.conds(painting.prompts, *phrases)
-    cond = Cond(torch.cat([part.words for part in parts], dim=1), torch.cat([part.mask for part in parts], dim=1),
-                parts[0].pooled)
-    room = cond.mask.shape[1] - empty.mask.shape[1]
-    empty = Cond(F.pad(empty.words, (0, 0, 0, room)), F.pad(empty.mask, (0, room)), empty.pooled)
-    painting.steer = painting.towards(cond, empty)
+@torch.inference_mode()
+def _exchange(model: TextToImage, pairs: dict[str, Pair], painting: Painting) -> None:
+    """Each word that names a thing or a colour keeps its own state, as the text encoder gives it, and gets what the
+    model's reading adds to the same word in the sentence with its colours swapped. The denoiser must not read again."""
+    asked = [pairs[prompt] for prompt in painting.prompts]
+    swapped = [sentence(swap(pair)) for pair in asked]
+    given = painting.conds(painting.prompts, swapped)
+    (cond, other, _), (own, *read) = given, [read_again(model.denoise.network.reading, some) for some in given]
+    here, there = (_places(tokenize(texts), [[word for thing in pair for word in thing] for pair in asked])
+                   for texts in (painting.prompts, swapped))
+    rows, words = torch.arange(len(asked))[:, None], own.words.clone()
+    words[rows, here] = cond.words[rows, here] + (read[0].words - other.words)[rows, there]
+    painting.steer = painting.towards(cond._replace(words=words), read[1])
+
+
+def _places(ids: Tensor, words: Sequence[Sequence[str]]) -> Tensor:
+    """Where these words (N, W) stand in N rows of token numbers: (N, W)."""
+    numbers = torch.tensor([[TOKENS.index(word) for word in row] for row in words])
+    return (ids[:, None] == numbers[:, :, None]).int().argmax(dim=2)
+
+
+def swap(pair: Pair) -> Pair:
+    """The same things, each in the other's colour."""
+    (a, one), (b, two) = pair
+    return (b, one), (a, two)
+
+
+def _placed(pair: Pair) -> str:
+    return " and ".join(f"{named(*thing)} on the {side}" for thing, side in zip(pair, ("left", "right")))
 
 
 def draw_pairs(count: int, lot: random.Random) -> list[Pair]:
@@ -86,20 +108,23 @@ def sentence(pair: Pair, plain: bool = True) -> str:
 
 def outcomes(pairs: Sequence[Pair], scenes: np.ndarray) -> list[str]:
     """For each pair one of `OUTCOMES`: both colours right; each thing has the other's; both things have the same of the
-    two; a colour that was not asked for; or one of the things is not there. scenes: (N, SCENE_LENGTH), as read."""
+    two; a colour that was not asked for; one of the things stands there twice, in the other's place; or one is not
+    there. scenes: (N, SCENE_LENGTH), as read."""
     wanted = np.array([[COLOURS.index(colour) for colour, _ in pair] for pair in pairs])
     seen = np.stack([colours_of(scenes, [pair[i][1] for pair in pairs]) for i in (0, 1)], axis=1)
 
-    def judge(asked: np.ndarray, found: np.ndarray) -> str:
+    kinds = scenes[:, [FIRST, FIRST + WIDTH]]
+
+    def judge(asked: np.ndarray, found: np.ndarray, shown: np.ndarray) -> str:
         if -1 in found:
-            return "thing missing"
+            return "one thing twice" if (found != -1).any() and shown[0] == shown[1] else "thing missing"
         if (found == asked).all():
             return "right"
         if (found == asked[::-1]).all():
             return "swapped"
         return "leaked" if found[0] == found[1] and found[0] in asked else "another colour"
 
-    return [judge(asked, found) for asked, found in zip(wanted, seen)]
+    return [judge(*row) for row in zip(wanted, seen, kinds)]
 
 
 # ------------------------------------------------------------------------------------------------------ the cause
@@ -124,7 +149,7 @@ def binding_cause(studio: Studio, sentences: int = 400) -> Cause:
     others = [lot.choice([colour for colour in COLOURS if colour not in (a, b)]) for (a, _), (b, _) in pairs]
     versions = {"in other words": [sentence(pair, plain=False) for pair in pairs],
                 "the other thing first": [sentence(pair[::-1]) for pair in pairs],
-                "colours swapped": [sentence(((b, one), (a, two))) for (a, one), (b, two) in pairs],
+                "colours swapped": [sentence(swap(pair)) for pair in pairs],
                 "one colour replaced": [sentence(((new, one), second))
                                         for new, ((_, one), second) in zip(others, pairs)]}
     here = _embedded(studio.model, [sentence(pair) for pair in pairs])
@@ -150,9 +175,7 @@ def _states(model: TextToImage, pairs: Sequence[Pair], again: bool) -> Tensor:
     ids = tokenize([sentence(pair) for pair in pairs])
     cond = model.space.text(ids.to(model.device))
     words = (read_again(model.denoise.network.reading, cond) if again else cond).words
-    numbers = torch.tensor([[TOKENS.index(kind) for _, kind in pair] for pair in pairs])
-    places = (ids[:, None] == numbers[:, :, None]).int().argmax(dim=2)
-    return words.cpu()[torch.arange(len(pairs))[:, None], places]
+    return words.cpu()[torch.arange(len(pairs))[:, None], _places(ids, [[kind for _, kind in pair] for pair in pairs])]
 
 
 def probe(states: Tensor, pairs: Sequence[Pair], new_states: Tensor, new_pairs: Sequence[Pair]) -> Share:

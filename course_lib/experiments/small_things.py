@@ -19,6 +19,7 @@ class SmallThings(Found):
 
     real, copies, painted: the share that the oracle reads as asked, on real pages, on the VAE's copies of them and on
     painted pictures; there: painted pictures with any hand (sign) at all; chance: what guessing would get right.
+    single: of the single characters of the painted signs, those that are right (of a hand: as `painted`).
     by_size: the same by the thing's size; by_steps: `painted` by the number of steps. blame: of all that was asked,
     what each of the three lost; a hair below 0 is chance. prompts, read: what was asked for, and what was read, in
     words; pictures: those painted in `STEPS` steps, and `copied` and `pages`, copies and real pages.
@@ -30,6 +31,7 @@ class SmallThings(Found):
     copies: Share
     there: Share
     painted: Share
+    single: Share
     by_size: dict[str, dict[str, Share]]
     by_steps: dict[int, Share]
     blame: dict[str, float]
@@ -57,10 +59,11 @@ def small_things(studio: Studio, kind: str, pictures: int = 24) -> SmallThings:
     sizes = np.array([scene.things[0].size for scene in scenes])
     shares = {name: Share.where(right) for name, right in found.items()}
     real, copies, painted = (shares[name].value for name in found)
-    rows = thing_of(studio.read(tries[STEPS]).scenes, [kind] * pictures)
+    rows, wanted = thing_of(studio.read(tries[STEPS]).scenes, [kind] * pictures), _wanted(asked)
     return SmallThings(
         kind, 1 / 5 if kind == "hand" else len(SIGN_CHARACTERS) ** -2,
         *(shares[name] for name in ("real pages", "VAE's copies")), Share.where(rows[:, 0] != -1), shares["painted"],
+        Share.where((rows == wanted)[:, _details(kind)].flatten()),
         {name: {size: Share.where(right[sizes[:len(right)] == size]) for size in SIZES}
          for name, right in found.items()},
         {steps: Share.where(_right(studio, painted, asked)) for steps, painted in tries.items()},
@@ -83,9 +86,12 @@ def _details(kind: str) -> list[int]:
 def _right(studio: Studio, pictures: np.ndarray, scenes: list[Scene]) -> np.ndarray:
     """bool (N,): the oracle sees the thing, with the fingers or the characters that the scene has."""
     kind = scenes[0].things[0].kind
-    wanted = thing_of(np.stack([encode_scene(scene) for scene in scenes]), [kind] * len(scenes))
     seen = thing_of(studio.read(pictures).scenes, [kind] * len(scenes))
-    return (wanted[:, _details(kind)] == seen[:, _details(kind)]).all(axis=1)
+    return (_wanted(scenes) == seen)[:, _details(kind)].all(axis=1)
+
+
+def _wanted(scenes: list[Scene]) -> np.ndarray:
+    return thing_of(np.stack([encode_scene(scene) for scene in scenes]), [scene.things[0].kind for scene in scenes])
 
 
 def _asked(thing: Thing) -> str:

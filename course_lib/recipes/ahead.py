@@ -7,11 +7,13 @@ from typing import Callable
 import torch
 from torch import Tensor, nn
 
+from course_lib.runtime import send
+
 Prepare = Callable[[int, torch.Generator], tuple[Tensor, ...]]
 
 
 class Ahead:
-    """The loss that `fit` asks for, in two halves: prepare(step, source) -> the batch, as tensors on the CPU, and
+    """The loss that `fit` asks for, in two halves: prepare(step, source) -> the batch, as tensors on any device, and
     loss(network, *batch on the device) -> the loss.
 
     A GPU is not kept waiting: while it works on one step, a thread prepares the next. All chance in `prepare` comes
@@ -56,6 +58,14 @@ class Ahead:
 
     def _ready(self, step: int, source: torch.Generator) -> list[Tensor]:
         batch = self.prepare(step, source)
-        if self.device.type == "cuda":  # from pinned memory a copy holds nobody up
-            return [tensor.pin_memory().to(self.device, non_blocking=True) for tensor in batch]
-        return [tensor.to(self.device) for tensor in batch]
+        return [send(tensor, self.device) for tensor in batch]
+
+
+def unit_noise(shape: tuple[int, ...], source: torch.Generator, device: torch.device) -> Tensor:
+    """Unit Gaussian noise for a batch, from `source`; on a GPU from a source there, begun with the same seed.
+
+    A processor would take longer to draw a large batch's noise than a GPU takes to learn from it.
+    """
+    if device.type == "cuda":
+        source = torch.Generator(device).manual_seed(source.initial_seed())
+    return torch.randn(shape, generator=source, device=source.device)

@@ -15,13 +15,12 @@ from course_lib.guidance import cfg
 from course_lib.layers import Cond
 from course_lib.models import text_from, vae_from, weights_for
 from course_lib.pages import CAPTIONS, Pages
-from course_lib.picturebook import KINDS
-from course_lib.picturebook.labels import FIRST, WIDTH
 from course_lib.pictures import tile, to_uint8
-from course_lib.recipes.ahead import Ahead
+from course_lib.recipes.ahead import Ahead, unit_noise
 from course_lib.recipes.base import Recipe
+from course_lib.recipes.choosing import rare, shorten
 from course_lib.recipes.pixels import noise_for, random_times, sample_few
-from course_lib.runtime import CourseError, fingerprint, load_tensors, save_tensors
+from course_lib.runtime import CourseError, fingerprint, load_tensors, save_tensors, send
 from course_lib.schedulers import find_schedule
 from course_lib.tokenizer import END, PADDING, START, tokenize
 from course_lib.unet import UNet, UNetSettings
@@ -36,7 +35,7 @@ PROMPTS = ("a small red house on the left at night", "a large blue boat on the s
 @dataclass(frozen=True)
 class LatentRecipe(Recipe):
     """drop: the share of prompts left empty, so that the network also learns to paint unprompted, for guidance;
-    favour: how much likelier a page with two things, a hand or a sign is taken than an easier one."""
+    favour: how much likelier a page with a hand or a sign is taken than another."""
 
     name: str = "latent"
     batch: int = 64
@@ -45,11 +44,11 @@ class LatentRecipe(Recipe):
     favour: float = 3.0
     schedule: str = "cosine"
     prediction: str = "v"
-    unet: UNetSettings = UNetSettings(picture=4, patch=2, channels=(96, 160), attention=(True, True), words=128,
+    unet: UNetSettings = UNetSettings(picture=4, patch=2, channels=(128, 160), attention=(True, True), words=128,
                                       pooled=128, reading=2)
 
     def on(self, device: torch.device) -> "LatentRecipe":
-        return replace(self, batch=256, pages=400_000) if device.type == "cuda" else self
+        return replace(self, batch=1024, pages=400_000) if device.type == "cuda" else self
 
     def settings(self) -> dict:
         return {"model": "latent", "size": 16, "schedule": self.schedule, "prediction": self.prediction,
@@ -78,12 +77,12 @@ class LatentRecipe(Recipe):
 
             def prepare(step: int, source: torch.Generator) -> list[Tensor]:
                 chosen = pages.batch(step, 2 * self.batch, source)
-                weights = 1 + (self.favour - 1) * hard(pages["scenes"][chosen]).float()
+                weights = 1 + (self.favour - 1) * rare(pages["scenes"][chosen]).float()
                 chosen = chosen[torch.multinomial(weights, self.batch, generator=source)]
                 z0 = latents.batch(chosen)
                 telling = torch.randint(CAPTIONS, (self.batch,), generator=source)
-                tokens = empty_some(pages["tokens"][chosen, telling].long(), self.drop, source)
-                eps, t = torch.randn(z0.shape, generator=source), random_times(self.batch, source)
+                tokens = shorten(empty_some(pages["tokens"][chosen, telling].long(), self.drop, source))
+                eps, t = unit_noise(z0.shape, source, device), random_times(self.batch, source)
                 return parallel.own_part(z0, eps, t, tokens)
 
             def loss(network: nn.Module, z0: Tensor, eps: Tensor, t: Tensor, tokens: Tensor) -> Tensor:
@@ -107,7 +106,8 @@ class LatentRecipe(Recipe):
 
 
 class Latents:
-    """The latents of the pages, made once and kept, in memory and on disk, in the pieces that the pages come in."""
+    """The latents of the pages, made once and kept, in the VAE's device's memory and on disk, in the pieces that the
+    pages come in."""
 
     def __init__(self, pages: Pages, vae: VAE, edition: str):
         self.pages, self.vae, self.folder = pages, vae, pages.folder / f"latents-{edition}"
@@ -117,7 +117,7 @@ class Latents:
         """The latents (n, C, 16, 16) of pages that are in memory, float32."""
         while self.ready < self.pages.ready:
             self._add(torch.arange(self.ready, self.ready + self.pages.piece))
-        return self.all[chosen].float()
+        return self.all[send(chosen, self.all.device)].float()
 
     def _add(self, indices: Tensor) -> None:
         path = self.folder / f"{self.ready // len(indices):05}.safetensors"
@@ -127,8 +127,8 @@ class Latents:
             if parallel.leads():
                 save_tensors(path, {"latents": z}, {"pages": len(indices)})
         if self.all is None:
-            self.all = torch.empty((self.pages.count, *z.shape[1:]), dtype=z.dtype)
-        self.all[indices] = z
+            self.all = torch.empty((self.pages.count, *z.shape[1:]), dtype=z.dtype, device=self.vae.shift.device)
+        self.all[self.ready:self.ready + len(indices)] = z
         self.ready += len(indices)
 
     @staticmethod
@@ -141,19 +141,12 @@ class Latents:
 
     @torch.inference_mode()
     def _encode(self, indices: Tensor) -> Tensor:
-        x = self.pages.pictures(indices).to(self.vae.shift.device)
+        x = self.pages.pictures(indices, self.vae.shift.device)
         return self.vae.encode(x).half().cpu()
 
 
-def hard(scenes: Tensor) -> Tensor:
-    """Which pages, int8 (N, SCENE_LENGTH), take longest to learn: those of two things, a hand or a sign. bool (N,)"""
-    first, second = scenes[:, FIRST], scenes[:, FIRST + WIDTH]
-    return (second != -1) | (first == KINDS.index("hand")) | (first == KINDS.index("sign"))
-
-
 def empty_some(tokens: Tensor, share: float, source: torch.Generator) -> Tensor:
-    """Token numbers (N, L), some rows emptied to START and END alone; cut to the longest row."""
+    """Token numbers (N, L), some rows emptied to START and END alone."""
     empty = torch.full_like(tokens[:1], PADDING)
     empty[0, :2] = torch.tensor([START, END])
-    tokens = torch.where(torch.rand(len(tokens), 1, generator=source) < share, empty, tokens)
-    return tokens[:, :int((tokens != PADDING).sum(dim=1).max())]
+    return torch.where(torch.rand(len(tokens), 1, generator=source) < share, empty, tokens)

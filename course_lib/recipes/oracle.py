@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from course_lib import parallel
 from course_lib.oracle import Oracle, OracleSettings, oracle_loss
 from course_lib.pages import Pages
-from course_lib.picturebook import KINDS, by_place
-from course_lib.picturebook.labels import FIRST, WIDTH
-from course_lib.recipes.ahead import Ahead
+from course_lib.picturebook import by_place
+from course_lib.recipes.ahead import Ahead, unit_noise
 from course_lib.recipes.base import Recipe
+from course_lib.recipes.choosing import choose_rare
+from course_lib.runtime import send
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,9 @@ class OracleRecipe(Recipe):
         with Pages(folder, self.pages) as pages:
             def prepare(step: int, source: torch.Generator) -> list[Tensor]:
                 chosen = choose_rare(pages, pages.batch(step, self.batch, source), self.rare)
-                x, scenes = pages.pictures(chosen), pages["scenes"][chosen]
+                x, scenes = pages.pictures(chosen, device), pages["scenes"][chosen]
                 strength = (torch.rand(len(x), 1, 1, 1, generator=source) * 2 - 1).clamp(min=0) * self.grain
-                x = x + strength * torch.randn(x.shape, generator=source)
+                x = x + send(strength, device) * unit_noise(x.shape, source, device)
                 return parallel.own_part(x, scenes, torch.from_numpy(by_place(scenes.numpy())))
 
             def loss(network: nn.Module, x: Tensor, scenes: Tensor, places: Tensor) -> Tensor:
@@ -53,11 +54,3 @@ class OracleRecipe(Recipe):
 
             with Ahead(prepare, loss, self.batch, device) as ahead:
                 yield ahead
-
-
-def choose_rare(pages: Pages, chosen: Tensor, rare: int) -> Tensor:
-    """Replace the first `rare` of the chosen pages by pages that show a hand or a sign."""
-    kinds = pages["scenes"][:pages.ready, [FIRST, FIRST + WIDTH]]
-    shows = ((kinds == KINDS.index("hand")) | (kinds == KINDS.index("sign"))).any(dim=1).nonzero().flatten()
-    # The numbers of the pages drawn are random already; they choose among the rare ones.
-    return torch.cat([shows[chosen[:rare] % len(shows)], chosen[rare:]])

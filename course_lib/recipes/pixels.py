@@ -1,7 +1,7 @@
 """Training the denoiser of small pictures that the first chapters use."""
 
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Iterator
 
@@ -13,7 +13,7 @@ from course_lib import parallel
 from course_lib.data import open_pictures
 from course_lib.denoiser import Denoiser
 from course_lib.pictures import tile, to_uint8
-from course_lib.recipes.ahead import Ahead
+from course_lib.recipes.ahead import Ahead, unit_noise
 from course_lib.recipes.base import Recipe
 from course_lib.runtime import starting_noise
 from course_lib.sampling import sample
@@ -33,6 +33,9 @@ class PixelRecipe(Recipe):
     prediction: str = "v"
     unet: UNetSettings = UNetSettings()
 
+    def on(self, device: torch.device) -> "PixelRecipe":
+        return replace(self, batch=512) if device.type == "cuda" else self
+
     def settings(self) -> dict:
         return {"model": "pixels", "size": self.size, "schedule": self.schedule, "prediction": self.prediction,
                 "data": self.data, "unet": asdict(self.unet)}
@@ -46,7 +49,7 @@ class PixelRecipe(Recipe):
 
         def prepare(step: int, source: torch.Generator) -> list[Tensor]:
             x0 = pictures.batch(torch.randint(len(pictures), (self.batch,), generator=source))
-            eps, t = torch.randn(x0.shape, generator=source), random_times(self.batch, source)
+            eps, t = unit_noise(x0.shape, source, device), random_times(self.batch, source)
             return parallel.own_part(x0, eps, t)
 
         def loss(network: nn.Module, x0: Tensor, eps: Tensor, t: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ the attention that would use the answer cannot learn to before there is one. Ask
 """
 
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator
 
@@ -21,8 +21,9 @@ from course_lib.picturebook import COLOURS, KINDS, SIZES, SYNONYMS
 from course_lib.picturebook.labels import FIRST, OF_A_THING, SCENE_LENGTH, SIDES, WIDTH
 from course_lib.recipes.ahead import Ahead
 from course_lib.recipes.base import Recipe
+from course_lib.recipes.choosing import shorten
 from course_lib.runtime import fingerprint
-from course_lib.tokenizer import PADDING, TOKENS
+from course_lib.tokenizer import TOKENS
 
 # What is asked of each word that names a thing, its colour or its size; and how many answers there are.
 QUESTIONS = {name: len(OF_A_THING[name]) for name in ("kind", "colour", "size", "place")} | {"relation": len(SIDES)}
@@ -53,9 +54,6 @@ class ReadingRecipe(Recipe):
     words: int = 128
     blocks: int = 2
 
-    def on(self, device: torch.device) -> "ReadingRecipe":
-        return replace(self, pages=400_000) if device.type == "cuda" else self
-
     def settings(self) -> dict:
         return {"model": "reading", "words": self.words, "blocks": self.blocks}
 
@@ -75,8 +73,7 @@ class ReadingRecipe(Recipe):
                 chosen = two[chosen % len(two)]  # where there is one thing alone, there is nothing to tell apart
                 telling = torch.randint(CAPTIONS, (self.batch,), generator=source)
                 tokens = pages["tokens"][chosen, telling].long()
-                tokens = tokens[:, :int((tokens != PADDING).sum(dim=1).max())]
-                return parallel.own_part(tokens, pages["stated"][chosen, telling].long())
+                return parallel.own_part(shorten(tokens), pages["stated"][chosen, telling].long())
 
             def loss(network: nn.Module, tokens: Tensor, stated: Tensor) -> Tensor:
                 with torch.no_grad():

@@ -73,6 +73,9 @@ def train(recipe: Recipe, out: Path, device: torch.device, *, minutes: float | N
                 drawn = int(progress.done * sheets)
                 draw()
             yield progress._replace(waited=loss.waited / (trainee.seconds - earlier))
+    # Until the weights, which the next model may need, are written; and a process that ends at once, while the threads
+    # of its last message are still clearing up, may be ended by them instead.
+    parallel.wait()
 
 
 def check_finished(recipe: Recipe, weights: Path) -> None:

@@ -13,6 +13,7 @@ from course_lib.pages import CAPTIONS, Pages
 from course_lib.picturebook import agree
 from course_lib.recipes.ahead import Ahead
 from course_lib.recipes.base import Recipe
+from course_lib.recipes.choosing import choose_alike, shorten
 from course_lib.text import SharedSpace, TextSettings, contrastive_loss
 
 
@@ -42,25 +43,13 @@ class TextRecipe(Recipe):
                 chosen = choose_alike(pages, pages.batch(step, self.batch, source), self.alike)
                 telling = torch.randint(CAPTIONS, (self.batch,), generator=source)
                 tokens, stated = pages["tokens"][chosen, telling].long(), pages["stated"][chosen, telling]
-                tokens = tokens[:, :int((tokens != 0).sum(dim=1).max())]
                 also_right = torch.from_numpy(agree(stated.numpy(), pages["scenes"][chosen].numpy()))
                 order = torch.cat([torch.arange(self.batch)[i::parallel.world()] for i in range(parallel.world())])
-                return [*parallel.own_part(tokens, pages.pictures(chosen)), also_right[order][:, order]]
+                own = parallel.own_part(shorten(tokens), pages.pictures(chosen, device))
+                return [*own, also_right[order][:, order]]
 
             def loss(network: SharedSpace, tokens: Tensor, x: Tensor, also_right: Tensor) -> Tensor:
                 return contrastive_loss(network(tokens, x, parallel.gather).float(), also_right)
 
             with Ahead(prepare, loss, self.batch, device) as ahead:
                 yield ahead
-
-
-def choose_alike(pages: Pages, chosen: Tensor, alike: int, run: int = 8) -> Tensor:
-    """Replace the first `alike` of the chosen pages by runs of `run` pages that show the same kinds of things."""
-    kinds = pages["scenes"][:pages.ready, [4, 12]].sort(dim=1).values.long()
-    code = kinds[:, 0] * 16 + kinds[:, 1]
-    chosen = chosen.clone()
-    for start in range(0, alike, run):
-        same = (code == code[chosen[start]]).nonzero().flatten()
-        # The page numbers behind the first are random; they choose among its likes.
-        chosen[start + 1:start + run] = same[chosen[start + 1:start + run] % len(same)]
-    return chosen

@@ -12,22 +12,25 @@ from torch import Tensor, nn
 from course_lib import parallel
 from course_lib.pages import Pages, draw_pages
 from course_lib.pictures import tile, to_uint8
-from course_lib.recipes.ahead import Ahead
+from course_lib.recipes.ahead import Ahead, unit_noise
 from course_lib.recipes.base import Recipe
+from course_lib.recipes.choosing import choose_rare
 from course_lib.vae import VAE, VAESettings, vae_loss
 
 
 @dataclass(frozen=True)
 class VAERecipe(Recipe):
-    """kl: weight of the divergence: small, since the latents need to be tidy, not Gaussian."""
+    """kl: weight of the divergence: small, since the latents need to be tidy, not Gaussian. rare: how many pages of a
+    batch show a hand or a sign, whose fingers and letters are the finest things to tell."""
 
     name: str = "vae"
     batch: int = 16
     kl: float = 1e-4
+    rare: int = 4
     vae: VAESettings = VAESettings()
 
     def on(self, device: torch.device) -> "VAERecipe":
-        return replace(self, batch=128, pages=400_000) if device.type == "cuda" else self
+        return replace(self, batch=512, rare=128) if device.type == "cuda" else self
 
     def settings(self) -> dict:
         return {"model": "vae", "kl": self.kl, "vae": asdict(self.vae)}
@@ -39,8 +42,8 @@ class VAERecipe(Recipe):
     def learning(self, folder: Path, device: torch.device) -> Iterator[Ahead]:
         with Pages(folder, self.pages) as pages:
             def prepare(step: int, source: torch.Generator) -> list[Tensor]:
-                x = pages.pictures(pages.batch(step, self.batch, source))
-                noise = torch.randn((len(x), self.vae.latent, *(side // 4 for side in x.shape[2:])), generator=source)
+                x = pages.pictures(choose_rare(pages, pages.batch(step, self.batch, source), self.rare), device)
+                noise = unit_noise((len(x), self.vae.latent, *(side // 4 for side in x.shape[2:])), source, device)
                 return parallel.own_part(x, noise)
 
             def loss(network: nn.Module, x: Tensor, noise: Tensor) -> Tensor:
