@@ -14,6 +14,7 @@ from small_models import small_text_to_image
 
 from course_lib import experiments
 from course_lib.editing import without_reading
+from course_lib.evaluation import Reading
 from course_lib.experiments import EXPERIMENTS, Found, Share, Studio, wilson
 from course_lib.experiments.binding import BOUND_KINDS, _exchange, draw_pairs, outcomes, probe, sentence
 from course_lib.experiments.memorising import Memory, copies, picture_distances
@@ -89,18 +90,23 @@ def page(*things: tuple[str, str]) -> np.ndarray:
     return encode_scene(scene)
 
 
+def judged(asked, *rows: np.ndarray, things: int = 2) -> list[str]:
+    return outcomes([asked] * len(rows), Reading(np.stack(rows), np.ones(1), np.full(len(rows), things)))
+
+
 def test_binding_is_counted_right_on_scenes_made_by_hand():
     asked = (("red", "house"), ("blue", "car"))
     shown = {
         "right": page(("red", "house"), ("blue", "car")), "swapped": page(("blue", "house"), ("red", "car")),
         "leaked": page(("red", "house"), ("red", "car")), "another colour": page(("red", "house"), ("green", "car")),
         "one thing twice": page(("red", "house"), ("red", "house")), "thing missing": page(("red", "house"))}
-    assert outcomes([asked] * 6, np.stack(list(shown.values()))) == list(shown) == list(experiments.OUTCOMES)
+    assert judged(asked, *shown.values()) == list(shown) == list(experiments.OUTCOMES)
     turned = page(("blue", "car"), ("red", "house"))  # where the things stand does not matter
     both_green, two_houses = page(("green", "house"), ("green", "car")), page(("red", "house"), ("blue", "house"))
     two_cats = page(("red", "cat"), ("blue", "cat"))
-    assert outcomes([asked] * 4, np.stack([turned, both_green, two_houses, two_cats])) == [
+    assert judged(asked, turned, both_green, two_houses, two_cats) == [
         "right", "another colour", "one thing twice", "thing missing"]
+    assert judged(asked, shown["right"], turned, things=3) == ["one thing twice"] * 2
 
 
 def test_pairs_are_of_two_kinds_and_colours_that_training_knows():

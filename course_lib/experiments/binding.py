@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from course_lib.editing import without_reading
+from course_lib.evaluation import Reading
 from course_lib.experiments.shares import Found, Share
 from course_lib.experiments.studio import Studio, check_pictures, colours_of, named
 from course_lib.layers import read_again
@@ -45,10 +46,10 @@ def binding(studio: Studio, pictures: int = 32, scales: Sequence[float] = (1, 3,
     pairs = draw_pairs(pictures, random.Random("binding"))
     prompts = [sentence(pair) for pair in pairs]
     painted = [studio.paint(prompts, guidance=scale) for scale in scales]
-    told = [outcomes(pairs, studio.read(some).scenes) for some in painted]
+    told = [outcomes(pairs, studio.read(some)) for some in painted]
     unread = studio._replace(model=studio.model._replace(denoise=without_reading(studio.model.denoise)))
     exchange = partial(_exchange, studio.model, dict(zip(prompts, pairs)))
-    exchanged, placed = (outcomes(pairs, studio.read(some).scenes) for some in (
+    exchanged, placed = (outcomes(pairs, studio.read(some)) for some in (
         unread.paint(prompts, change=exchange), studio.paint([_placed(pair) for pair in pairs])))
     return Binding({scale: counted(said) for scale, said in zip(scales, told)}, counted(exchanged), counted(placed),
                    prompts, told, np.stack(painted))
@@ -106,25 +107,27 @@ def sentence(pair: Pair, plain: bool = True) -> str:
     return " and ".join(named(*one) for one in words)
 
 
-def outcomes(pairs: Sequence[Pair], scenes: np.ndarray) -> list[str]:
+def outcomes(pairs: Sequence[Pair], reading: Reading) -> list[str]:
     """For each pair one of `OUTCOMES`: both colours right; each thing has the other's; both things have the same of the
-    two; a colour that was not asked for; one of the things stands there twice, in the other's place; or one is not
-    there. scenes: (N, SCENE_LENGTH), as read."""
+    two; a colour that was not asked for; a thing stands there twice, in the other's place or besides it, so that there
+    are three; or one is not there."""
     wanted = np.array([[COLOURS.index(colour) for colour, _ in pair] for pair in pairs])
-    seen = np.stack([colours_of(scenes, [pair[i][1] for pair in pairs]) for i in (0, 1)], axis=1)
+    seen = np.stack([colours_of(reading.scenes, [pair[i][1] for pair in pairs]) for i in (0, 1)], axis=1)
 
-    kinds = scenes[:, [FIRST, FIRST + WIDTH]]
+    kinds = reading.scenes[:, [FIRST, FIRST + WIDTH]]
 
-    def judge(asked: np.ndarray, found: np.ndarray, shown: np.ndarray) -> str:
+    def judge(asked: np.ndarray, found: np.ndarray, shown: np.ndarray, things: int) -> str:
+        if things > 2 or ((found != -1).any() and shown[0] == shown[1]):
+            return "one thing twice"
         if -1 in found:
-            return "one thing twice" if (found != -1).any() and shown[0] == shown[1] else "thing missing"
+            return "thing missing"
         if (found == asked).all():
             return "right"
         if (found == asked[::-1]).all():
             return "swapped"
         return "leaked" if found[0] == found[1] and found[0] in asked else "another colour"
 
-    return [judge(*row) for row in zip(wanted, seen, kinds)]
+    return [judge(*row) for row in zip(wanted, seen, kinds, reading.things)]
 
 
 # ------------------------------------------------------------------------------------------------------ the cause

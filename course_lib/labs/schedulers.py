@@ -16,7 +16,7 @@ from course_lib.runtime import CourseError
 
 NAMES = ("ddpm", "ddim", "euler", "heun", "dpmpp_2m")
 COUNTS = (1, 2, 3, 4, 6, 8, 12, 16, 24)
-FINE_STEPS = 80  # of dpmpp_2m: with that many, the deterministic schedulers all come to one picture
+FINE_STEPS = 80  # of dpmpp_2m: with that many, the deterministic schedulers nearly always come to one picture
 LEAST = 0.5  # grey levels; what is nearer to the reference than this is drawn here
 SIDE = 148  # of a picture on the page
 CURVE_LABEL = (f"Distance to the same picture in {FINE_STEPS} fine steps, in grey levels of 255 (RMS); each line "
