@@ -77,12 +77,12 @@ class Muon(torch.optim.Optimizer):
         gradients = [parameter.grad for parameter in parameters]
         momenta = [self.state[parameter]["momentum"] for parameter in parameters]
         torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
-        torch._foreach_lerp_(gradients, momenta, group["momentum"])  # Nesterov: a step ahead
-        updates = orthogonalise([torch.stack([parameter.grad.flatten(1) for parameter in some])
+        ahead = dict(zip(parameters, torch._foreach_lerp(gradients, momenta, group["momentum"])))  # Nesterov
+        updates = orthogonalise([torch.stack([ahead[parameter].flatten(1) for parameter in some])
                                  for some in alike.values()])
         for (shape, some), stack in zip(alike.items(), updates):
-            ahead = [update.view_as(parameter) for update, parameter in zip(stack.contiguous(), some)]
-            torch._foreach_add_(some, ahead, alpha=-group["lr"] * 0.2 * max(shape) ** 0.5)
+            steps = [update.view_as(parameter) for update, parameter in zip(stack.contiguous(), some)]
+            torch._foreach_add_(some, steps, alpha=-group["lr"] * 0.2 * max(shape) ** 0.5)
 
     def _adamw(self, parameters: list[Tensor], group: dict) -> None:
         for parameter in parameters:

@@ -5,6 +5,7 @@ import math
 import random
 import sys
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from course_lib.experiments.memorising import Memory, copies, picture_distances
 from course_lib.experiments.same_again import InDtype
 from course_lib.experiments.studio import COLUMN, drawn, named, page_with, thing_of
 from course_lib.experiments.wishes import SEEDS, Wishes, another, variety
-from course_lib.layers import read_again, reader
+from course_lib.layers import Cond, read_again, reader
 from course_lib.oracle import Oracle, OracleSettings
 from course_lib.picturebook import (
     COLOURS, HELD_OUT_PAIRS, HELD_OUT_RELATIONS, Scene, Thing, agree, encode_scene, encode_stated, random_scene,
@@ -167,14 +168,11 @@ def test_only_what_the_reading_adds_is_exchanged(studio, monkeypatch):
     model.denoise.network.reading = reading
     for parameter in reading.parameters():
         parameter.normal_(std=0.2)
-    monkeypatch.setattr(Painting, "towards", lambda self, *conds: steered.append(conds) or (lambda denoise: None))
-    painting = Painting.__new__(Painting)
-    for name, value in {"model": model, "prompts": [prompt], "negative_prompt": "", "guidance": 3,
-                        "emphasis": {}, "texts": []}.items():
-        object.__setattr__(painting, name, value)
-    _exchange(model, {prompt: pair}, painting)
-    [(cond, empty)] = steered
-    given = painting.conds([prompt], [turned])
+    towards = Painting.towards
+    monkeypatch.setattr(Painting, "towards", lambda self, *conds: steered.append(conds) or towards(self, *conds))
+    studio.paint([prompt], steps=1, change=partial(_exchange, model, {prompt: pair}))
+    cond, empty = steered[-1]
+    given = [Cond(*(part[i:i + 1] for part in model.cond([prompt, turned, ""]))) for i in range(3)]
     own, other, _ = (some.words[0] for some in given)
     read, read_other, read_empty = (read_again(reading, some).words[0] for some in given)
     there = {1: 1, 2: 6, 3: 3, 4: 4, 5: 5, 6: 2, 7: 7}  # a red house and a blue car: where each stands in `turned`

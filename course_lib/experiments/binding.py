@@ -113,7 +113,6 @@ def outcomes(pairs: Sequence[Pair], reading: Reading) -> list[str]:
     are three; or one is not there."""
     wanted = np.array([[COLOURS.index(colour) for colour, _ in pair] for pair in pairs])
     seen = np.stack([colours_of(reading.scenes, [pair[i][1] for pair in pairs]) for i in (0, 1)], axis=1)
-
     kinds = reading.scenes[:, [FIRST, FIRST + WIDTH]]
 
     def judge(asked: np.ndarray, found: np.ndarray, shown: np.ndarray, things: int) -> str:

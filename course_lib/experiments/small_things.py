@@ -54,21 +54,23 @@ def small_things(studio: Studio, kind: str, pictures: int = 24) -> SmallThings:
     copied, asked = studio.copies(pages), scenes[:pictures]
     prompts = [main_caption(scene) for scene in asked]
     tries = {steps: studio.paint(prompts, steps=steps) for steps in TRIES}
-    found = {"real pages": _right(studio, pages, scenes), "VAE's copies": _right(studio, copied, scenes),
-             "painted": _right(studio, tries[STEPS], asked)}
+    rows = {name: thing_of(studio.read(some).scenes, [kind] * len(some))
+            for name, some in {"real pages": pages, "VAE's copies": copied, **tries}.items()}
+    wanted = thing_of(np.stack([encode_scene(scene) for scene in scenes]), [kind] * len(scenes))
+    single = {name: (seen == wanted[:len(seen)])[:, _details(kind)] for name, seen in rows.items()}
+    right = {name: some.all(axis=1) for name, some in single.items()}
+    found = {"real pages": right["real pages"], "VAE's copies": right["VAE's copies"], "painted": right[STEPS]}
     sizes = np.array([scene.things[0].size for scene in scenes])
-    shares = {name: Share.where(right) for name, right in found.items()}
+    shares = {name: Share.where(some) for name, some in found.items()}
     real, copies, painted = (shares[name].value for name in found)
-    rows, wanted = thing_of(studio.read(tries[STEPS]).scenes, [kind] * pictures), _wanted(asked)
     return SmallThings(
         kind, 1 / 5 if kind == "hand" else len(SIGN_CHARACTERS) ** -2,
-        *(shares[name] for name in ("real pages", "VAE's copies")), Share.where(rows[:, 0] != -1), shares["painted"],
-        Share.where((rows == wanted)[:, _details(kind)].flatten()),
-        {name: {size: Share.where(right[sizes[:len(right)] == size]) for size in SIZES}
-         for name, right in found.items()},
-        {steps: Share.where(_right(studio, painted, asked)) for steps, painted in tries.items()},
+        *(shares[name] for name in ("real pages", "VAE's copies")), Share.where(rows[STEPS][:, 0] != -1),
+        shares["painted"], Share.where(single[STEPS].flatten()),
+        {name: {size: Share.where(some[sizes[:len(some)] == size]) for size in SIZES} for name, some in found.items()},
+        {steps: Share.where(right[steps]) for steps in TRIES},
         {"oracle": 1 - real, "VAE": real - copies, "denoiser": copies - painted},
-        [_asked(scene.things[0]) for scene in asked], [_read(kind, row) for row in rows],
+        [_asked(scene.things[0]) for scene in asked], [_read(kind, row) for row in rows[STEPS]],
         tries[STEPS], pages[:pictures], copied[:pictures])
 
 
@@ -81,17 +83,6 @@ def _page(kind: str, i: int, lot: random.Random) -> Scene:
 
 def _details(kind: str) -> list[int]:
     return [COLUMN[name] for name in (("fingers",) if kind == "hand" else ("first", "second"))]
-
-
-def _right(studio: Studio, pictures: np.ndarray, scenes: list[Scene]) -> np.ndarray:
-    """bool (N,): the oracle sees the thing, with the fingers or the characters that the scene has."""
-    kind = scenes[0].things[0].kind
-    seen = thing_of(studio.read(pictures).scenes, [kind] * len(scenes))
-    return (_wanted(scenes) == seen)[:, _details(kind)].all(axis=1)
-
-
-def _wanted(scenes: list[Scene]) -> np.ndarray:
-    return thing_of(np.stack([encode_scene(scene) for scene in scenes]), [scene.things[0].kind for scene in scenes])
 
 
 def _asked(thing: Thing) -> str:

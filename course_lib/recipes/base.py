@@ -1,8 +1,9 @@
 """What every recipe has. Each is a frozen dataclass, so that `dataclasses.replace` makes a smaller one for a test."""
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -13,17 +14,19 @@ from course_lib.recipes.ahead import Ahead
 @dataclass(frozen=True)
 class Recipe:
     """name: of the model and its files; pages: how many pictures it learns from; batch: at a step; lr: the largest
-    learning rate; ema: how slowly the averaged weights follow. The figures are for a CPU: `on` gives a GPU's."""
+    learning rate; ema: how slowly the averaged weights follow. The figures are for a CPU; on_gpu: those that
+    a CUDA GPU has in their place."""
 
     name: str = ""
     pages: int = 100_000
     batch: int = 32
     lr: float = 2e-3
     ema: float = 0.999
+    on_gpu: ClassVar[dict] = {}
 
-    def on(self, device: torch.device) -> "Recipe":
+    def on(self, device: torch.device) -> Self:
         """This recipe with the batch and the number of pages that suit a device."""
-        return self
+        return replace(self, **self.on_gpu) if device.type == "cuda" else self
 
     def settings(self) -> dict:
         """What must be known to use the weights, as JSON."""

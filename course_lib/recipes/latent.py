@@ -1,7 +1,7 @@
 """Training the text-to-image denoiser, on the VAE's latents, steered by the text encoder."""
 
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Iterator
 
@@ -46,9 +46,7 @@ class LatentRecipe(Recipe):
     prediction: str = "v"
     unet: UNetSettings = UNetSettings(picture=4, patch=2, channels=(128, 160), attention=(True, True), words=128,
                                       pooled=128, reading=2)
-
-    def on(self, device: torch.device) -> "LatentRecipe":
-        return replace(self, batch=1024, pages=400_000) if device.type == "cuda" else self
+    on_gpu = {"batch": 1024, "pages": 400_000}
 
     def settings(self) -> dict:
         return {"model": "latent", "size": 16, "schedule": self.schedule, "prediction": self.prediction,

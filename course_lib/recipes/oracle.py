@@ -1,7 +1,7 @@
 """Training the oracle: every attribute of every page."""
 
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Iterator
 
@@ -29,9 +29,7 @@ class OracleRecipe(Recipe):
     grain: float = 0.1
     rare: int = 32
     oracle: OracleSettings = OracleSettings()
-
-    def on(self, device: torch.device) -> "OracleRecipe":
-        return replace(self, batch=256, rare=128, pages=400_000) if device.type == "cuda" else self
+    on_gpu = {"batch": 256, "rare": 128, "pages": 400_000}
 
     def settings(self) -> dict:
         return {"model": "oracle", "oracle": asdict(self.oracle)}

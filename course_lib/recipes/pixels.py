@@ -1,7 +1,7 @@
 """Training the denoiser of small pictures that the first chapters use."""
 
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Iterator
 
@@ -32,9 +32,7 @@ class PixelRecipe(Recipe):
     schedule: str = "cosine"
     prediction: str = "v"
     unet: UNetSettings = UNetSettings()
-
-    def on(self, device: torch.device) -> "PixelRecipe":
-        return replace(self, batch=512) if device.type == "cuda" else self
+    on_gpu = {"batch": 512}
 
     def settings(self) -> dict:
         return {"model": "pixels", "size": self.size, "schedule": self.schedule, "prediction": self.prediction,

@@ -1,7 +1,7 @@
 """Training the shared space of words and pictures."""
 
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Iterator
 
@@ -26,9 +26,7 @@ class TextRecipe(Recipe):
     batch: int = 128
     alike: int = 64
     text: TextSettings = TextSettings()
-
-    def on(self, device: torch.device) -> "TextRecipe":
-        return replace(self, batch=512, alike=256, pages=400_000) if device.type == "cuda" else self
+    on_gpu = {"batch": 512, "alike": 256, "pages": 400_000}
 
     def settings(self) -> dict:
         return {"model": "text", "text": asdict(self.text)}

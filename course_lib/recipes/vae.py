@@ -1,7 +1,7 @@
 """Training the VAE: give back every page, through a bottleneck twelve times narrower."""
 
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Iterator
 
@@ -28,9 +28,7 @@ class VAERecipe(Recipe):
     kl: float = 1e-4
     rare: int = 4
     vae: VAESettings = VAESettings()
-
-    def on(self, device: torch.device) -> "VAERecipe":
-        return replace(self, batch=512, rare=128) if device.type == "cuda" else self
+    on_gpu = {"batch": 512, "rare": 128}
 
     def settings(self) -> dict:
         return {"model": "vae", "kl": self.kl, "vae": asdict(self.vae)}
