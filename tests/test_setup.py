@@ -391,6 +391,8 @@ def test_here_calls_no_pip_when_all_is_there(start, monkeypatch):
     ("def test_a(): pass\ndef test_b(): assert 0", False, "1 passed, 1 failed"),
     ("import pytest\npytest.skip('no Chromium', allow_module_level=True)", True, "1 skipped"),
     ("", False, "none found"),
+    ("import os\ndef test_a(): pass\ndef teardown_module(): __import__('atexit').register(os._exit, 3)", False,
+     "1 passed, and yet pytest ended with 3"),
 ])
 def test_a_stage_counts_its_tests(tmp_path, monkeypatch, code, ok, words):
     start = load_start()

@@ -23,7 +23,7 @@ from course_lib.training import Trainee, fit
 from course_lib.unet import UNet, UNetSettings
 
 SMALL = UNetSettings(picture=4, patch=2, channels=(64,), attention=(False,))
-KNOWN = 512  # pages that the shipped model and the perfect memory know, and as many that no model has seen
+KNOWN = 256  # pages that the shipped model and the perfect memory know, and as many that no model has seen
 COPY = 1 / 3  # a copy is nearer than this to one page, measured by how far the second nearest is
 
 
@@ -42,7 +42,7 @@ class Memorising(Found):
     nearest: np.ndarray
 
 
-def memorising(studio: Studio, pictures: int = 16, counts: Sequence[int] = (2, 8), steps: int = 450) -> Memorising:
+def memorising(studio: Studio, pictures: int = 16, counts: Sequence[int] = (2, 4), steps: int = 150) -> Memorising:
     """Train a small denoiser of latents, without words, on so many pages, at most `KNOWN`, each for as many steps;
     paint, and look for the nearest training page. The shipped model, which has seen far more, paints beside it."""
     check_pictures(pictures, 2)
@@ -96,14 +96,14 @@ def _encoded(model: TextToImage, pages: np.ndarray) -> Tensor:
     return torch.cat([model.vae.encode(some.to(model.device)).cpu() for some in to_tensor(pages).split(64)])
 
 
-def _trained(latents: Tensor, schedule: Schedule, steps: int, batch: int = 8) -> UNet:
+def _trained(latents: Tensor, schedule: Schedule, steps: int, batch: int = 16) -> UNet:
     def loss(network, step: int, source: torch.Generator):
         x0 = latents[torch.randint(len(latents), (batch,), generator=source)]
         eps, t = torch.randn(x0.shape, generator=source), random_times(batch, source)
         return Denoiser(network, schedule).loss(x0, eps, t), batch
 
     torch.manual_seed(0)
-    trainee = Trainee(UNet(SMALL), lr=5e-3)
+    trainee = Trainee(UNet(SMALL), lr=1e-2)
     for _ in fit(trainee, loss, steps=steps, ema=0.97):
         pass
     return trainee.average

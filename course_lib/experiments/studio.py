@@ -17,7 +17,7 @@ from course_lib.picturebook import KINDS, Scene, Thing, random_scene, render
 from course_lib.picturebook.labels import FIRST, OF_A_THING, SCENE_LENGTH, WIDTH
 from course_lib.runtime import check_whole, pick_device
 
-STEPS = 12  # of dpmpp_2m: what more would change, the experiment on steps tells
+STEPS = 10  # of dpmpp_2m: what more would change, the experiment on steps tells
 SIZE = 64
 COLUMN = {name: i for i, name in enumerate(OF_A_THING)}  # of what `thing_of` gives
 

@@ -154,7 +154,7 @@ def test_cells_that_run_again_and_again_leave_nothing_behind(page):
     told = output(page, 1 + len(LABS))
     first, parts = told.inner_text(), page.locator(".lab-part").count()
     assert first.strip().endswith(", 0 threads")
-    for _ in range(3):
+    for _ in range(2):
         page.evaluate(RUN_ALL)
         settle(page)
     assert told.inner_text() == first and page.locator(".lab-part").count() == parts
